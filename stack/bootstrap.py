@@ -1,0 +1,204 @@
+"""Makes `.venv` and installs pinned groups of packages into it.
+
+    python3 stack/bootstrap.py run [notebooks docs test]
+
+Needs Python 3.11 and its standard library. With nothing to do it costs a few milliseconds: one stamp for each
+group tells what is installed. Older Pythons must be able to parse this file, up to the version check, and
+`clew.provision` is imported only where there is work: that takes longer than finding that there is none.
+"""
+
+import hashlib
+import os
+import sys
+
+if sys.version_info < (3, 11):
+    import subprocess
+
+    for name in ("python3.13", "python3.12", "python3.11", "python3.14"):
+        if subprocess.call(["sh", "-c", name + " -c '' 2>/dev/null"]) == 0:
+            os.execvp(name, [name] + sys.argv)
+    sys.exit(
+        "Clew needs Python 3.11 or newer; %s is %s.\nNext: sudo apt-get install python3.11 python3.11-venv"
+        % (sys.executable, sys.version.split()[0])
+    )
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+GROUPS = ("run", "notebooks", "docs", "test")
+CAUSES = {
+    "CERTIFICATE_VERIFY_FAILED": ": a certificate is not trusted (a proxy's? then set PIP_CERT to its file)",
+    "No space left on device": ": the disk is full",
+    "DO NOT MATCH THE HASHES": ": a file is not the one that was pinned",
+    "Retrying (": ": no network, or no package index behind it",
+    "No matching distribution": ": the index has no ready-made package for this Python or processor",
+}
+
+
+def main(arguments):
+    groups = arguments or ["run"]
+    unknown = sorted(set(groups) - set(GROUPS))
+    if unknown:
+        sys.exit(f"No such group: {', '.join(unknown)}.\nNext: python3 stack/bootstrap.py {' '.join(GROUPS)}")
+    if missing(groups):
+        set_up(groups)
+
+
+def missing(groups):
+    """The groups that are not installed as their requirements file says now."""
+    if not is_made():
+        return list(groups)
+    return [group for group in groups if read(venv("made-" + group)) != stamp(read(requirements(group)))]
+
+
+def is_made():
+    return os.path.exists(venv("bin", "python")) and read(venv("made")) == stamp(b"")
+
+
+def stamp(content):
+    """What an environment depends on: what went in, the Python behind it, and where the checkout lies."""
+    return "\n".join([hashlib.sha256(content).hexdigest(), os.path.realpath(venv("bin", "python")), ROOT]).encode()
+
+
+def venv(*parts):
+    return os.path.join(ROOT, ".venv", *parts)
+
+
+def requirements(group):
+    return os.path.join(ROOT, "stack", "requirements", group + ".txt")
+
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def set_up(groups):
+    import time
+
+    from clew import provision
+    from clew.errors import ClewError
+
+    again = provision.again(f"python3 stack/bootstrap.py {' '.join(groups)}")
+    started = time.monotonic()
+    try:
+        with provision.one_at_a_time("bootstrap", say) as lock:
+            if not is_made():
+                make_venv(again, lock)
+            for group in missing(groups):
+                install(group, again, lock)
+        say(f".venv is ready after {time.monotonic() - started:.0f} s")
+    except OSError as error:
+        sys.exit(str(provision.not_writable(error.filename or ROOT, error)))
+    except ClewError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(f"\nInterrupted; the next call finishes what is half made.\nNext: {again}")
+
+
+def say(text):
+    print(f"clew: {text}", file=sys.stderr, flush=True)
+
+
+def make_venv(again, lock):
+    import importlib.util
+    import shutil
+
+    from clew import provision
+
+    if os.path.lexists(venv()):
+        say(".venv is unfinished, or its Python or this checkout moved; making it anew")
+        shutil.rmtree(venv())
+    say(f"making .venv with Python {sys.version.split()[0]} (once; a few seconds)")
+    bundled = importlib.util.find_spec("ensurepip") is not None
+    # sys.executable may be the very .venv that was just removed.
+    command = [getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv()]
+    code, text = provision.run(command + ([] if bundled else ["--without-pip"]), 180, pass_fds=[lock])
+    if code != 0:
+        raise failure("Making .venv", text, again)
+    if not bundled:
+        add_pip(lock)
+    packages = os.path.join(venv("lib"), f"python3.{sys.version_info.minor}", "site-packages")
+    write(os.path.join(packages, "clew.pth"), os.path.join(ROOT, "stack").encode() + b"\n")
+    write(venv("made"), stamp(b""))
+
+
+def add_pip(lock):
+    """Debian keeps pip apart from Python; unpacked into the cache it needs no root."""
+    from clew import provision
+    from clew.errors import ClewError
+
+    package = "python3-pip-whl"
+    advice = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
+    tree = provision.CACHE / "debs" / package
+    say(f"this Python has no pip; unpacking the system's {package} into .clew/cache (once; a few seconds)")
+    try:
+        with provision.one_at_a_time("packages", say):
+            provision.unpack_debs([package], tree, advice, dependencies=False)
+    except ClewError as error:
+        raise ClewError(f"This Python comes without pip.\n{error.message}", error.next_step) from error
+    for wheel in tree.glob("usr/share/python-wheels/pip-*.whl"):
+        command = [venv("bin", "python"), wheel / "pip", "install", "--no-index", wheel]
+        code, text = provision.run(command, 120, pass_fds=[lock])
+        if code == 0:
+            return
+        raise ClewError(f"pip could not install itself:\n{provision.tail(text)}", advice)
+    raise ClewError(f"{package} holds no pip.", advice)
+
+
+def install(group, again, lock):
+    from clew import provision
+
+    forget_unfinished_packages()
+    content = read(requirements(group))
+    count = content.count(b"==")
+    say(f"installing {count} pinned packages for `{group}` (once; a minute or less, mostly download)")
+    options = [
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--retries=2",
+    ]
+    command = [venv("bin", "python"), "-m", "pip", "install", *options, "--requirement", requirements(group)]
+    on_line = show_pip if sys.stderr.isatty() else None
+    code, text = provision.run(command, 1200, on_line=on_line, env={"PYTHONUNBUFFERED": "1"}, pass_fds=[lock])
+    if on_line:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    if code != 0:
+        raise failure(f"Installing `{group}`", text, again)
+    write(venv("made-" + group), stamp(content))
+
+
+def show_pip(line):
+    if line.startswith(("Collecting ", "Installing ")):
+        print(f"\r\033[K  {line[:70]}", end="", file=sys.stderr, flush=True)
+
+
+def forget_unfinished_packages():
+    """pip takes a package whose install was interrupted for installed, and can then never replace it."""
+    import glob
+    import shutil
+
+    for info in glob.glob(venv("lib", "python3.*", "site-packages", "*.dist-info")):
+        if not os.path.exists(os.path.join(info, "RECORD")):
+            shutil.rmtree(info)
+
+
+def failure(what, text, again):
+    from clew import provision
+    from clew.errors import ClewError
+
+    cause = next((reason for sign, reason in CAUSES.items() if sign in text), "")
+    told = "\n".join(line for line in text.splitlines() if not line.startswith("WARNING: "))
+    return ClewError(f"{what} failed{cause}.\n{provision.tail(told)}", again)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
