@@ -1,0 +1,59 @@
+"""Redis as the API sees it: the queues' depths, the tasks' states, and which workers are alive."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis
+from taskqueue.settings import QUEUES, RESULT_TTL_SECONDS, settings
+
+FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+WORKER_KEY = "worker-alive:"
+
+client = redis.Redis.from_url(
+    settings.redis_url, decode_responses=True, socket_timeout=1, socket_connect_timeout=0.5, health_check_interval=10
+)
+
+
+def _state_key(task_id: str) -> str:
+    return f"celery-task-meta-{task_id}"  # where Celery's Redis result back end keeps a task's state
+
+
+def remember(task_id: str) -> None:
+    """Note that this task exists, so that an unknown ID can be told from a waiting task."""
+    _write_state(task_id, "PENDING")
+
+
+def _write_state(task_id: str, status: str) -> None:
+    state: dict[str, Any] = {"task_id": task_id, "status": status, "result": None, "traceback": None, "children": []}
+    client.set(_state_key(task_id), json.dumps(state), ex=RESULT_TTL_SECONDS)
+
+
+def state_of(task_id: str) -> dict[str, Any] | None:
+    """Return the task's state as Celery's result back end stores it, or None for an ID that nobody was given."""
+    stored = client.get(_state_key(task_id))
+    return None if stored is None else json.loads(str(stored))
+
+
+def withdraw(task_id: str) -> bool:
+    """Take a task that no worker has yet fetched off its queue and mark it REVOKED; tell whether it was there."""
+    for queue in QUEUES:
+        for message in client.lrange(queue, 0, -1):
+            if json.loads(message)["headers"]["id"] == task_id and client.lrem(queue, 1, str(message)):
+                _write_state(task_id, "REVOKED")
+                return True
+    return False
+
+
+def depths() -> dict[str, int]:
+    """Count the messages that wait on each queue."""
+    with client.pipeline(transaction=False) as pipeline:
+        for queue in QUEUES:
+            pipeline.llen(queue)
+        return dict(zip(QUEUES, pipeline.execute(), strict=True))
+
+
+def alive_workers() -> list[str]:
+    """Name the workers whose heartbeat has not expired."""
+    return sorted(key.removeprefix(WORKER_KEY) for key in client.scan_iter(f"{WORKER_KEY}*"))

@@ -1,0 +1,55 @@
+"""Errors as `application/problem+json` (RFC 9457): what went wrong, which field, what to do next."""
+
+from __future__ import annotations
+
+import http
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from taskqueue.schemas import field_name
+
+logger = logging.getLogger("taskqueue")
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:
+    """Build a problem+json answer; `members` are extension members such as `errors`."""
+    body = {"title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with problem+json."""
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return problem(400, "The body is not valid JSON.")
+        errors = [{"field": field_name(item["loc"]), "message": item["msg"]} for item in error.errors()]
+        named = ", ".join(dict.fromkeys(item["field"] for item in errors))
+        return problem(
+            422, f"Not accepted: {named}. Mend what `errors` says and send the request again.", errors=errors
+        )
+
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(RedisError)
+    def broker_down(request: Request, error: Exception) -> JSONResponse:
+        correlation_id = request.state.correlation_id
+        logger.error("Redis does not answer: %s", error, extra={"request_id": correlation_id})
+        return problem(503, "The broker does not answer; try again in a few seconds.", headers={"Retry-After": "2"})
+
+    @app.exception_handler(Exception)
+    def unhandled(request: Request, error: Exception) -> JSONResponse:
+        correlation_id = request.state.correlation_id
+        logger.error("Unhandled error: %s", error, exc_info=error, extra={"request_id": correlation_id})
+        return problem(500, f"An unexpected error. The logs have it under X-Request-ID {correlation_id}.")

@@ -1,0 +1,90 @@
+"""Logs: one JSON object per line on standard output, with the same few field names in every service.
+
+`ts` is seconds since the epoch, `service` the container, `at` the file and line that logged. A line with a `hop`
+is written by one of the five layers at its hand-off; its `correlation_id` is the ID handed on, null when there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from taskqueue.settings import settings
+
+logger = logging.getLogger("taskqueue")
+_FIELDS_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
+
+
+class JsonLine(logging.Formatter):
+    """Format a record as one line of JSON; what the caller gave as `extra` becomes fields of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": round(record.created, 6),
+            "level": record.levelname,
+            "service": settings.service_name,
+            "message": record.getMessage(),
+        }
+        extra = {name: value for name, value in vars(record).items() if name not in _FIELDS_OF_EVERY_RECORD}
+        about_task = extra.pop("data", None)  # Celery's own lines carry the task's name and ID in here
+        if isinstance(about_task, dict) and "id" in about_task:
+            extra.setdefault("task_id", about_task["id"])
+        line.update(extra)
+        if "hop" in extra:
+            line["at"] = f"{os.path.relpath(record.pathname, os.pardir)}:{record.lineno}"
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure() -> None:
+    """Send the root logger, and everything that logs in this process, to standard output as JSON lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLine())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for name in ("uvicorn", "uvicorn.error", "tornado"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+
+
+def log_hand_off(hop: str, handed_on: Mapping[str, Any], **fields: Any) -> None:
+    """Log what the layer `hop` is about to hand on: `handed_on` holds the very arguments that the next layer gets."""
+    extra = {"hop": hop, "correlation_id": handed_on.get("correlation_id"), **fields}
+    logger.info("Handing on from %s", hop, extra=extra, stacklevel=2)
+
+
+class task_log:
+    """Log the start and the end of a task around a `with` block, each line with the given fields.
+
+    The start is the worker's hand-off. `duration_ms` on the last line is the wall time of the block.
+    """
+
+    def __init__(self, name: str, task_id: str, correlation_id: str | None = None) -> None:
+        self.name = name
+        self.fields = {"task_id": task_id, "correlation_id": correlation_id}
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+        logger.info("%s START", self.name, extra={"hop": "worker", **self.fields}, stacklevel=2)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        duration_ms = round((time.perf_counter() - self.started) * 1000, 3)
+        extra = {**self.fields, "duration_ms": duration_ms}
+        if error is None:
+            logger.info("%s COMPLETE", self.name, extra=extra)
+        else:
+            logger.error("%s FAILED: %s", self.name, error, extra=extra)

@@ -1,0 +1,78 @@
+"""Pure ASGI middleware around the whole application, so that even the answer to an unhandled error has its ID."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from taskqueue.correlation import HEADER, is_valid, new_id
+from taskqueue.settings import MAX_BODY_BYTES
+
+logger = logging.getLogger("taskqueue")
+HEADER_BYTES = HEADER.lower().encode()
+DRAINED_BYTES = 16 * MAX_BODY_BYTES
+
+
+class CorrelationMiddleware:
+    """Take the request's correlation ID from X-Request-ID, or make one, and put it into `request.state` and the answer.
+
+    A missing, repeated or unusable header is replaced by a new ID. The unusable value itself is never logged.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        sent = [value.decode("latin-1") for name, value in scope["headers"] if name == HEADER_BYTES]
+        usable = len(sent) == 1 and is_valid(sent[0])
+        correlation_id = sent[0] if usable else new_id()
+        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        about = {"request_id": correlation_id, "method": scope["method"], "path": scope["path"]}
+        if sent and not usable:
+            logger.warning("Client's X-Request-ID replaced: it is not one usable ID", extra=about)
+        level = logging.DEBUG if scope["path"] == "/health" else logging.INFO  # asked all the time, of no interest
+        logger.log(level, "Request started: %s %s", scope["method"], scope["path"], extra=about)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (HEADER_BYTES, correlation_id.encode())]
+                duration_ms = round((time.perf_counter() - started) * 1000, 3)
+                extra = {**about, "status_code": message["status"], "duration_ms": duration_ms}
+                logger.log(level, "Request completed: %s", message["status"], extra=extra)
+            await send(message)
+
+        await self.app(scope, receive, send_with_id)
+
+
+class BodyLimitMiddleware:
+    """Answer 413 to a body of more than MAX_BODY_BYTES, announced or not, before anything parses it.
+
+    The rest of such a body is read and dropped, up to DRAINED_BYTES: a client that is still sending would else see its
+    connection reset instead of the answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def limited_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received <= MAX_BODY_BYTES:
+                return message
+            while message.get("more_body") and received < DRAINED_BYTES:
+                message = await receive()
+                received += len(message.get("body", b""))
+            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes: send less data.")
+
+        await self.app(scope, limited_receive, send)

@@ -1,0 +1,42 @@
+"""Settings, read once from the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+QUEUES = ("high", "medium", "low")
+RESULT_TTL_SECONDS = 7 * 24 * 3600
+MAX_BODY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a service must know about its surroundings.
+
+    `service_name` is the name its log lines bear, `redis_url` where the broker and the results are,
+    `ready_file` a file that a worker keeps fresh while it consumes.
+    """
+
+    service_name: str
+    redis_url: str
+    ready_file: str
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read SERVICE_NAME, REDIS_URL and READY_FILE.
+
+        Raises:
+            ValueError: REDIS_URL is no redis:// or rediss:// address.
+        """
+        redis_url = os.getenv("REDIS_URL", "redis://localhost:6379/0")
+        if not redis_url.startswith(("redis://", "rediss://")):
+            raise ValueError(f"REDIS_URL is {redis_url!r}: give an address like redis://localhost:6379/0")
+        return cls(
+            service_name=os.getenv("SERVICE_NAME", "taskqueue"),
+            redis_url=redis_url,
+            ready_file=os.getenv("READY_FILE", "/tmp/worker-ready"),  # noqa: S108 - a container's own,
+        )
+
+
+settings = Settings.from_environment()

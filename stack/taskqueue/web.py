@@ -1,0 +1,92 @@
+"""The web application that a stage's routes are put into, with the routes that no fix touches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi.responses import JSONResponse
+from redis.exceptions import RedisError
+from starlette.types import ASGIApp
+
+from taskqueue import broker, errors, logs
+from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
+from taskqueue.producer import celery_app
+from taskqueue.schemas import TaskStatus
+
+router = APIRouter()
+
+
+def _known_state(task_id: str) -> dict[str, Any]:
+    state = broker.state_of(task_id)
+    if state is None:
+        raise HTTPException(404, f"No task has the ID {task_id!r}: use the task_id that POST /api/v1/tasks answered.")
+    return state
+
+
+def _status(state: dict[str, Any]) -> TaskStatus:
+    failed = state["status"] == "FAILURE"
+    return TaskStatus(
+        task_id=state["task_id"],
+        status=state["status"],
+        result=state["result"] if state["status"] == "SUCCESS" else None,
+        error=_reason(state["result"]) if failed else None,
+    )
+
+
+def _reason(failure: dict[str, Any]) -> str:
+    """Return why a task failed; Celery stores the exception's type and its arguments."""
+    arguments = failure.get("exc_message")
+    words = arguments if isinstance(arguments, list) else [arguments]
+    return f"{failure.get('exc_type')}: {', '.join(map(str, words))}"
+
+
+@router.get("/api/v1/tasks/{task_id}")
+def read_task(task_id: str) -> TaskStatus:
+    """Tell a task's state and, once it is there, its result."""
+    return _status(_known_state(task_id))
+
+
+@router.delete("/api/v1/tasks/{task_id}", status_code=202)
+def cancel_task(task_id: str, response: Response) -> TaskStatus:
+    """Cancel a task: off the queue when it still waits there (200), else stopped by its worker (202)."""
+    state = _known_state(task_id)
+    if state["status"] in FINISHED:
+        raise HTTPException(409, f"The task is finished already: {state['status']}.")
+    if state["status"] == "REVOKED" or broker.withdraw(task_id):
+        response.status_code = 200
+        return TaskStatus(task_id=task_id, status="REVOKED")
+    celery_app.control.revoke(task_id, terminate=True)
+    return _status(_known_state(task_id))
+
+
+FINISHED = broker.FINAL_STATES - {"REVOKED"}
+
+
+@router.get("/api/v1/queues")
+def read_queues() -> dict[str, int]:
+    """Tell how many tasks wait on each queue."""
+    return broker.depths()
+
+
+@router.get("/health")
+def health() -> JSONResponse:
+    """Tell whether Redis answers and which workers are alive; 503 when no task could be done now."""
+    try:
+        workers = broker.alive_workers()
+        redis_answers = True
+    except RedisError:
+        workers, redis_answers = [], False
+    healthy = redis_answers and bool(workers)
+    body = {"status": "healthy" if healthy else "unhealthy", "redis": redis_answers, "workers": workers}
+    return JSONResponse(body, 200 if healthy else 503)
+
+
+def create_app(stage_router: APIRouter) -> ASGIApp:
+    """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
+    logs.configure()
+    app = FastAPI(title="Clew task queue", version="1.0.0")
+    app.include_router(stage_router)
+    app.include_router(router)
+    errors.install(app)
+    return CorrelationMiddleware(BodyLimitMiddleware(app))
