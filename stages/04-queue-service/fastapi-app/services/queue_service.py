@@ -1,0 +1,23 @@
+"""Layer 4: queue service. The only code of the API that speaks Celery: it puts the message on a queue in Redis."""
+
+import uuid
+from typing import Any
+
+from taskqueue import broker
+from taskqueue.logs import log_hand_off
+from taskqueue.producer import celery_app
+
+
+def submit_task(
+    task_name: str, task_data: dict[str, Any], queue: str, correlation_id: str | None = None, **_: Any
+) -> str:
+    """Send the message, its kwargs being what the worker's task is called with; return its task ID."""
+    task_id = str(uuid.uuid4())
+    kwargs = dict(task_data)
+    if correlation_id:
+        kwargs["correlation_id"] = correlation_id
+
+    log_hand_off("queue-service", kwargs, task_id=task_id, queue=queue)
+    broker.remember(task_id)
+    celery_app.send_task(task_name, kwargs=kwargs, task_id=task_id, queue=queue)
+    return task_id
