@@ -1,0 +1,49 @@
+"""One HTTP request, byte by byte, for what no client library would send. To loopback only."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    status: int
+    header_list: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.header_list)
+
+    @property
+    def ids(self) -> list[str]:
+        return [value for name, value in self.header_list if name == "x-request-id"]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def post(port: int, body: object, ids: list[bytes], path: str = "/api/v1/tasks") -> RawAnswer:
+    """POST `body` (bytes as they are, else as JSON) with one X-Request-ID header for each of `ids`."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = [
+        f"POST {path} HTTP/1.1".encode(),
+        b"Host: 127.0.0.1",
+        b"Connection: close",
+        b"Content-Type: application/json",
+        f"Content-Length: {len(content)}".encode(),
+        *(b"X-Request-ID: " + value for value in ids),
+    ]
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"\r\n".join(head) + b"\r\n\r\n" + content)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    header_part, _, answer = received.partition(b"\r\n\r\n")
+    status_line, *header_lines = header_part.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in header_lines)
+    return RawAnswer(int(status_line.split()[1]), [(n.lower(), v.strip()) for n, _, v in pairs], answer)

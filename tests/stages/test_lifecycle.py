@@ -1,0 +1,318 @@
+"""Up, down and everything in between, as a person types it: `python -m clew` in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from up import Up, require
+
+from clew import ladder, operate
+from clew.drivers import local
+from clew.drivers.docker import DockerDriver
+from clew.drivers.local import LocalDriver
+from clew.errors import ClewError
+from clew.operate import is_ready
+from clew.services import API_SERVERS, SERVICES, WORKERS, Stack, stage_stack
+from clew.trace import check, trace
+from clew.wait import wait_until
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "clew", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DRIVER": "local", **environment},
+    )
+
+
+def clew(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments, **environment)
+    out, err = process.communicate(timeout=90)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    return LocalDriver(stack).processes()
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    stack = stage_stack(2)
+    yield stack
+    operate.down(stack)
+    assert processes_of(stack) == []
+
+
+def test_a_whole_session(stack: Stack) -> None:
+    up = clew("up", "2", "--json")
+    again = clew("up", "2")
+    status = clew("status", "2", "--json")
+    traced = clew("trace", "2", "--id", "MY-TRACE-123", "--json")
+    checked = clew("check", "2")
+    found = clew("logs", "2", "--id", "MY-TRACE-123")
+    sent = clew("send", "2", ID="FROM-MAKE-1")
+    down = clew("down", "2")
+    down_again = clew("down", "2")
+
+    assert json.loads(up.stdout)["driver"] == "local"
+    assert again.returncode == 0
+    assert {state["ready"] for state in json.loads(status.stdout)["services"].values()} == {True}
+    run = json.loads(traced.stdout)
+    assert (run["stage"], run["sent_id"], run["driver"], run["status"]) == (2, "MY-TRACE-123", "local", "SUCCESS")
+    assert [hop["verdict"] for hop in run["hops"]] == ["kept", "kept", "missing", "missing", "missing"]
+    assert run["ends_in"]["hop"] == "task-service"
+    assert checked.returncode == 0
+    assert "nginx-loadbalancer" in found.stdout
+    assert "\x1b[" not in found.stdout + traced.stdout
+    assert "FROM-MAKE-1" in sent.stdout
+    assert "is down." in down.stdout
+    assert "is down already." in down_again.stdout
+    assert processes_of(stack) == []
+
+
+def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIVER", "local")
+    folder = tmp_path / "stage"
+    ladder.write_mix("11100", folder, 2)  # calls itself stage 2, and has fix 3 too
+    changed = replace(stack, folder=folder)
+    operate.up(changed, print)
+
+    with pytest.raises(ClewError, match="task-service is kept, expected missing"):
+        check(trace(changed))
+
+
+def test_an_up_on_another_port_says_where_it_is_up_and_changes_nothing(stack: Stack) -> None:
+    assert clew("up", "2").returncode == 0
+
+    refused = clew("up", "2", PORT="29099")
+
+    assert refused.returncode == 1
+    assert f"Stage 2 is already up on port {stack.port}." in refused.stderr
+    assert clew("check", "2").returncode == 0
+
+
+def test_a_supervisor_that_does_not_answer_does_not_hang_down(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert clew("up", "2").returncode == 0
+    monkeypatch.setattr(local, "RPC_SECONDS", 1)
+    supervisor = next(process for process in processes_of(stack) if "supervisord" in " ".join(process.cmdline()))
+    supervisor.suspend()
+
+    operate.down(stack)
+
+    assert processes_of(stack) == []
+
+
+@pytest.mark.parametrize("driver", ["local", "docker"])
+def test_a_port_that_is_taken_is_named_and_nothing_is_left(stack: Stack, driver: str) -> None:
+    require(driver)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", stack.ports["flower"]))
+        taken.listen()
+        failed = clew("up", "2", DRIVER=driver)
+
+    assert failed.returncode == 1
+    assert f"Port {stack.ports['flower']}, wanted for flower, is taken" in failed.stderr
+    assert f"(process {os.getpid()})" in failed.stderr
+    assert "Next: make stage-2 up CLEW_PORTS=" in failed.stderr
+    assert clew("status", "2").returncode == 1
+
+
+def test_an_interrupted_up_takes_everything_down_again(stack: Stack) -> None:
+    interrupted = start("up", "2")
+    wait_until(lambda: len(processes_of(stack)) >= 6, 30, "some services to start", "")
+    interrupted.send_signal(signal.SIGINT)
+    _, err = interrupted.communicate(timeout=60)
+
+    assert interrupted.returncode == 130
+    assert "Interrupted; taking Stage 2 down again." in err
+    assert processes_of(stack) == []
+
+
+def test_after_the_supervisor_was_killed_up_starts_afresh_and_down_leaves_nothing(stack: Stack) -> None:
+    assert clew("up", "2").returncode == 0
+    supervisor = next(process for process in processes_of(stack) if "supervisord" in " ".join(process.cmdline()))
+    supervisor.kill()
+    supervisor.wait(10)
+    orphans = processes_of(stack)
+
+    status = clew("status", "2")
+    up = clew("up", "2")
+
+    assert orphans
+    assert status.returncode == 1
+    assert "Stage 2 is not up." in status.stderr
+    assert up.returncode == 0, up.stderr
+    assert not {process.pid for process in orphans} & {process.pid for process in processes_of(stack)}
+
+
+def test_a_service_that_cannot_start_is_named_with_its_last_words_and_nothing_is_left(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operate.wait_ready, "__defaults__", (SERVICES, 0, 8))
+    monkeypatch.setenv("DRIVER", "local")
+    monkeypatch.setattr(LocalDriver, "_program", broken_worker(LocalDriver._program))
+
+    with pytest.raises(operate.ClewError) as failed:
+        operate.up(stack, print)
+
+    assert "celery-worker-2" in failed.value.message
+    assert "no_worker_today" in failed.value.message
+    assert processes_of(stack) == []
+
+
+def broken_worker(program):  # type: ignore[no-untyped-def]
+    def broken(self, service):  # type: ignore[no-untyped-def]
+        command, folder, environment = program(self, service)
+        if service == "celery-worker-2":
+            command = [sys.executable, "-c", "raise(SystemExit('no_worker_today'))"]
+        return command, folder, environment
+
+    return broken
+
+
+def test_a_full_disk_is_said_before_anything_starts(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVER", "local")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: FullDisk)
+
+    with pytest.raises(operate.ClewError) as failed:
+        operate.up(stack, print)
+
+    assert "is full" in failed.value.message
+    assert "free some space" in failed.value.next_step
+    assert processes_of(stack) == []
+
+
+class FullDisk:
+    free = 1024
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message", "next_step"),
+    [
+        (["up", "9"], {}, "There is no stage 9", "make stage-0 up trace"),
+        (["up", "x"], {}, "There is no stage x", "make stage-0 up trace"),
+        (["up", "1"], {"DRIVER": "podman"}, "DRIVER is 'podman'", "make doctor DRIVER="),
+        (["up", "1"], {"PORT": "http"}, "PORT is 'http'", "make stage-1 up PORT=8080"),
+        (["up", "1"], {"CLEW_PORTS": "9999"}, "CLEW_PORTS is '9999'", "make doctor"),
+        (["trace", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
+        (["logs", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
+        (["diff", "0"], {}, "Stage 0 is the first", "make stage-1 diff"),
+        (["trace", "1", "--data", "[1"], {}, "DATA is no JSON", "make stage-1 send"),
+        (["trace", "1", "--type", "nope"], {}, "no task type 'nope'", "make stage-1 send"),
+    ],
+)
+def test_every_error_says_what_to_type_next(
+    arguments: list[str], environment: dict[str, str], message: str, next_step: str
+) -> None:
+    failed = clew(*arguments, **environment)
+    own_ports = (
+        f" CLEW_PORTS={os.environ['CLEW_PORTS']}" if next_step in ("make stage-1 up", "make stage-1 send") else ""
+    )
+
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert message in failed.stderr
+    assert failed.stderr.rstrip().endswith(f"Next: {next_step}{own_ports}")
+    assert "Traceback" not in failed.stderr
+
+
+def test_an_engine_that_does_not_answer_is_said_at_once_and_to_scripts_as_json() -> None:
+    failed = clew("up", "1", "--json", DRIVER="docker", DOCKER_HOST="tcp://127.0.0.1:1")
+
+    assert failed.returncode == 1
+    told = json.loads(failed.stdout)
+    assert "No Docker engine answers" in told["error"] or "docker command is not" in told["error"]
+    assert told["next"].startswith("make stage-1 up DRIVER=local")
+
+
+def test_two_stages_run_side_by_side(stage_5: Up, stage_0: Up) -> None:
+    assert trace(stage_5.stack, driver=stage_5.driver).verdicts == ("kept",) * 5
+    assert trace(stage_0.stack, driver=stage_0.driver).verdicts[0] == "replaced"
+
+
+@pytest.mark.parametrize("service", [API_SERVERS[1], WORKERS[1], "nginx-loadbalancer"])
+def test_kill_keeps_a_service_down_until_start(stage_5: Up, service: str) -> None:
+    stage_5.driver.kill(service)
+
+    assert stage_5.driver.status()[service] == "stopped"
+    assert not is_ready(stage_5.stack, service) or service in WORKERS  # a worker's heartbeat lives on for seconds
+    stage_5.driver.start(service)
+    wait_until(
+        lambda: stage_5.driver.status()[service] == "running" and is_ready(stage_5.stack, service), 30, service, ""
+    )
+
+
+def test_pause_freezes_and_unpause_lets_go_on(stage_5: Up) -> None:
+    server = API_SERVERS[2]
+    stage_5.driver.pause(server)
+    try:
+        assert stage_5.driver.status()[server] == "paused"
+        assert not is_ready(stage_5.stack, server)
+    finally:
+        stage_5.driver.unpause(server)
+    wait_until(lambda: is_ready(stage_5.stack, server), 10, server, "")
+    assert stage_5.driver.status()[server] == "running"
+
+
+def test_a_service_that_crashes_comes_back_by_itself(stage_5: Up) -> None:
+    driver = stage_5.driver
+    assert isinstance(driver, LocalDriver)
+    os.kill(driver._call("getProcessInfo", f"stack:{API_SERVERS[0]}")["pid"], signal.SIGKILL)
+
+    wait_until(lambda: not is_ready(stage_5.stack, API_SERVERS[0]), 5, "the crash to show", "", every=0.01)
+    wait_until(lambda: is_ready(stage_5.stack, API_SERVERS[0]), 30, "the server to come back", "")
+
+
+def test_no_stage_folder_gets_a_cache_file(stage_5: Up) -> None:
+    assert list(Path(stage_5.stack.folder).rglob("__pycache__")) == []
+
+
+def test_the_docker_driver_does_what_the_local_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    require("docker")
+    monkeypatch.setenv("DRIVER", "docker")
+    stack = stage_stack(4)
+    try:
+        driver, _ = operate.up(stack, print)
+        assert driver.name == "docker"
+        assert set(driver.status().values()) == {"running"}
+        driver.kill(API_SERVERS[0])
+        driver.stop(WORKERS[0])
+        driver.pause(API_SERVERS[1])
+        states = driver.status()
+        assert (states[API_SERVERS[0]], states[WORKERS[0]], states[API_SERVERS[1]]) == ("stopped", "stopped", "paused")
+        operate.up(stack, print)
+        assert set(driver.status().values()) == {"running"}
+        driver.restart(API_SERVERS)
+        operate.wait_ready(stack, API_SERVERS)
+        assert trace(stack).verdicts == ladder.stage(4).verdicts
+    finally:
+        operate.down(stack)
+    assert set(driver.status().values()) == {"absent"}
+
+
+def test_an_interrupted_up_leaves_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    require("docker")
+    stack = stage_stack(4)
+    driver = DockerDriver(stack)
+    driver.prepare(print)
+    interrupted = start("up", "4", DRIVER="docker")
+    wait_until(lambda: "running" in driver.status().values(), 60, "a container to run", "", every=0.05)
+    interrupted.send_signal(signal.SIGINT)
+    _, err = interrupted.communicate(timeout=90)
+
+    assert interrupted.returncode == 130, err
+    assert set(driver.status().values()) == {"absent"}

@@ -1,0 +1,108 @@
+"""The ladder: two ends, everything between them derived."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clew import ladder
+from clew.errors import ClewError
+from clew.services import stage_stack
+
+
+def files(number: int) -> dict[str, str]:
+    folder = ladder.stage(number).folder
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_stages_are_what_the_two_ends_make_of_them() -> None:
+    assert ladder.disagreements() == []
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_neighbours_differ_in_one_layer_file_by_at_most_40_lines(number: int) -> None:
+    before, after = files(number - 1), files(number)
+
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed - {".env", "README.md"} == {ladder.changed_layer(number).file}
+    lines = [line for line in ladder.source_diff(number)[2:] if line[0] in "+-"]
+    assert 0 < len(lines) <= 40
+
+
+def test_a_layer_file_is_short_enough_to_be_read() -> None:
+    for stage, layer in itertools.product(ladder.STAGE_LIST, ladder.LAYERS):
+        assert len((stage.folder / layer.file).read_text().splitlines()) <= 80
+
+
+def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ladder.STAGES, tmp_path / "stages")
+    monkeypatch.setattr(ladder, "STAGES", tmp_path / "stages")
+    assert ladder.disagreements() == []
+
+    (ladder.stage(3).folder / "celery-worker/tasks.py").write_text("# mended here only\n")
+    (ladder.stage(4).folder / "notes.txt").touch()
+    (ladder.stage(1).folder / "README.md").unlink()
+
+    assert ladder.disagreements() == [
+        "stages/01-nginx/README.md is missing",
+        "stages/03-task-service/celery-worker/tasks.py differs from what the two ends make",
+        "stages/04-queue-service/notes.txt does not belong there",
+    ]
+    ladder.rewrite()
+    assert ladder.disagreements() == []
+
+
+def test_the_table_follows_the_rule() -> None:
+    for stage in ladder.STAGE_LIST:
+        assert ladder.expected(stage.mix) == stage.verdicts
+
+
+@pytest.mark.parametrize(
+    ("mix", "verdicts"),
+    [
+        ("01111", ["replaced"] * 5),
+        ("10111", ["kept", "missing", "missing", "missing", "missing"]),
+        ("01101", ["replaced", "replaced", "replaced", "missing", "missing"]),
+        ("11110", ["kept", "kept", "kept", "kept", "missing"]),
+    ],
+)
+def test_the_rule_by_example(mix: str, verdicts: list[str]) -> None:
+    assert list(ladder.expected(mix)) == verdicts
+
+
+def test_the_order_of_mixes_switches_one_layer_at_a_time_and_the_worker_once() -> None:
+    mixes = ladder.all_mixes()
+    switches = [[place for place in range(5) if old[place] != new[place]] for old, new in itertools.pairwise(mixes)]
+
+    assert sorted(mixes) == ["".join(bits) for bits in itertools.product("01", repeat=5)]
+    assert all(len(switch) == 1 for switch in switches)
+    assert [sum(switch == [place] for switch in switches) for place in range(5)] == [16, 8, 4, 2, 1]
+
+
+@pytest.mark.parametrize("mix", ["", "1111", "111111", "1112x"])
+def test_what_is_no_mix_is_refused(mix: str) -> None:
+    with pytest.raises(ClewError):
+        ladder.expected(mix)
+
+
+def test_a_readme_links_the_fixed_line() -> None:
+    for number in range(1, 6):
+        layer = ladder.changed_layer(number)
+        line = ladder.first_changed_line(number)
+        assert f"({layer.file}#L{line})" in (ladder.stage(number).folder / "README.md").read_text()
+        fixed = (ladder.stage(number).folder / layer.file).read_text().splitlines()
+        assert f"+{fixed[line - 1]}" in ladder.source_diff(number)
+        assert fixed[line - 1].strip()
+
+
+def test_a_stack_tells_its_mix_from_its_files() -> None:
+    assert [stage_stack(number).mix for number in range(6)] == ["00000", "10000", "11000", "11100", "11110", "11111"]
+
+
+def test_the_python_pattern_of_usable_ids_is_nginxs() -> None:
+    from taskqueue.correlation import VALID_ID
+
+    assert f'"~^{VALID_ID.pattern}$"' in (ladder.FIXED.folder / "nginx/nginx.conf").read_text()
