@@ -1,0 +1,156 @@
+"""What a cell shows, with HTML and without, live and replayed; and what `up` does to what is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+import clew
+from clew import notebook, operate
+from clew.display import Trail
+from clew.drivers import driver_of, running_driver
+from clew.drivers.local import LocalDriver
+from clew.errors import ClewError
+from clew.services import SERVICES, stage_stack
+
+
+@pytest.fixture
+def stage_1(monkeypatch: pytest.MonkeyPatch) -> notebook.Stage:
+    monkeypatch.setenv("CLEW_REPLAY", "0")
+    return clew.Stage(1)
+
+
+def test_a_replay_says_so_in_every_display() -> None:
+    stage, before = clew.replay(3), clew.replay(2)
+    run = stage.send("MY-TRACE-123")
+    shown = [
+        stage.up(),
+        run,
+        run.trace(),
+        run.timeline(),
+        stage.message(),
+        before.send() | run,
+        stage.find(),
+        stage.down(),
+    ]
+    shown += [stage.fix(before.send(), run), run.compared({}), clew.lattice(), stage.submit()]
+    for display in shown:
+        assert "Replay of a run recorded on " in repr(display), type(display)
+        assert "Replay of a run recorded on " in display._repr_html_(), type(display)
+        data, facts = display._repr_mimebundle_()
+        assert data.keys() == {"text/plain", "text/html"}
+        assert facts["clew"]["replay"] is True
+
+
+def test_the_thread_is_told_by_shape_and_word() -> None:
+    run = clew.replay(3).send()
+    text = repr(run.trace())
+    assert "● task-service   kept" in text
+    assert "○ queue-service  missing" in text
+    assert "cut in queue-service: stages/03-task-service/" in text
+    html = run.trace()._repr_html_()
+    assert "● kept" in html
+    assert "○ missing" in html
+    assert html.count('aria-label="missing"') == 2
+
+
+def test_what_a_client_or_a_log_wrote_is_escaped() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    run = clew.replay(5).send().run
+    lines = [{**line, "message": evil, "correlation_id": evil} for line in run.lines]
+    hops = [replace(hop, id=evil, service=evil) for hop in run.hops]
+    bad = replace(run, sent_id=evil, task_id=evil, hops=hops, lines=lines)
+    traced = notebook.Traced(bad)
+    stage = clew.replay(5)
+    for display in (Trail(bad), traced | traced, traced.timeline(), notebook.Lines(lines, evil), traced.compared({})):
+        assert "<img" not in display._repr_html_(), type(display)
+    assert stage.replayed
+    stage.replayed.entry["message"]["kwargs"]["correlation_id"] = evil
+    assert "<img" not in stage.message()._repr_html_()
+
+
+def test_the_timeline_is_drawn_in_the_colour_of_the_page() -> None:
+    html = clew.replay(5).send().timeline()._repr_html_()
+    assert "currentColor" in html
+    assert "#010203" not in html
+    picture = html[html.index("<svg") : html.index("</svg>") + 6]
+    ElementTree.fromstring(picture)  # noqa: S314 - our own
+
+
+def test_what_was_not_recorded_is_refused() -> None:
+    with pytest.raises(ClewError, match="no request with the ID 'ANOTHER'"):
+        clew.replay(3).send("ANOTHER")
+
+
+def test_a_prediction_has_known_words() -> None:
+    with pytest.raises(ClewError, match="'lost' is no verdict"):
+        clew.predict(nginx="lost")
+    with pytest.raises(ClewError, match="'ngnix' is no hop"):
+        clew.predict(ngnix="kept")
+
+
+def test_interrupted_up_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operate, "wait_ready", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage_1.up()
+    assert running_driver(stage_stack(1)) is None
+
+
+def test_interrupted_diff_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clew.diff.trace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage_1.once()
+    assert running_driver(stage_stack(1)) is None
+
+
+def test_a_stack_that_was_up_is_left_alone_and_a_dead_service_is_named(stage_1: notebook.Stage) -> None:
+    stack = stage_stack(1)
+    operate.up(stack, print)
+    try:
+        stage_1.up()
+        stage_1.down()
+        assert set(driver_of(stack).status().values()) == {"running"}
+        driver_of(stack).stop("flower")
+        with pytest.raises(ClewError, match="not ready: flower") as dead:
+            clew.Stage(1).up()
+        assert dead.value.next_step.startswith("make stage-1 up")
+        assert driver_of(stack).status()["flower"] == "stopped"
+    finally:
+        operate.down(stack)
+    assert len(SERVICES) == 9
+
+
+def test_a_stage_that_cannot_be_started_is_replayed_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_programs(*_: object) -> None:
+        raise ClewError("nginx is not there.", "sudo apt-get install nginx")
+
+    monkeypatch.setattr(LocalDriver, "prepare", no_programs)
+    monkeypatch.delenv("CLEW_REPLAY", raising=False)
+    stage = clew.Stage(2)
+    told = repr(stage.up())
+    assert "cannot be started: nginx is not there." in told
+    assert "sudo apt-get install nginx" in told
+    assert "Replay of a run recorded on " in told
+    assert stage.send().run.stage == 2
+    monkeypatch.setenv("CLEW_REPLAY", "0")
+    with pytest.raises(ClewError, match="nginx is not there"):
+        clew.Stage(2).up()
+
+
+def test_the_command_line_does_not_load_what_notebooks_need() -> None:
+    code = "import sys, clew.cli; print({'clew.notebook', 'clew.record', 'matplotlib', 'nbclient'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=os.environ.copy()
+    )
+    assert done.stdout.strip() == "set()"
