@@ -1,0 +1,116 @@
+"""The explorer, as a learner uses it: with a mouse, with a keyboard only, without JavaScript."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from clew import ladder, record
+
+MIXES = ["00000", "10000", "11100", "11111", "01111", "11011", "11101"]
+
+
+def beads(page):
+    """Each hop's verdict as the wide drawing shows it; idle replicas have none."""
+    shown = page.locator(".explorer .map.wide .bead[data-hop]").evaluate_all(
+        "beads => beads.map(bead => [bead.dataset.hop, bead.dataset.verdict]).filter(one => one[1] !== 'none')"
+    )
+    found = dict(shown)
+    assert len(shown) == len(found) == 6
+    return tuple(found[hop] for hop in ladder.HOPS)
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_every_mix_shows_its_recorded_run(open_page, mix):
+    run = next(record.run_of(entry) for entry in record.load("lattice")["runs"] if entry["mix"] == mix)
+    page = open_page(f"explorer/?mix={mix}")
+    assert beads(page) == ladder.expected(mix)
+    told = page.locator("#told")
+    for hop, verdict in zip(ladder.HOPS, run.verdicts, strict=True):
+        expect(told).to_contain_text(f"{hop} {verdict}")
+    ends = page.locator("#end")
+    expect(ends).to_contain_text(f"trail ends in {run.ends_in['hop']}" if run.ends_in else "reaches the worker")
+    lines = page.locator("#log pre").inner_text().splitlines()
+    assert len(lines) >= 10
+
+
+def test_switches_change_the_address_and_play(open_page):
+    page = open_page("explorer/", reduced_motion="reduce")
+    expect(page).to_have_url(re.compile(r"\?mix=11100$"))
+    page.get_by_role("switch", name="queue-service").click()
+    expect(page).to_have_url(re.compile(r"\?mix=11110$"))
+    expect(page.locator("#stage-name")).to_have_text("4 · The queue service puts it into the message")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert beads(page) == ladder.expected("11110")
+    page.get_by_role("switch", name="nginx").click()
+    expect(page.locator("#stage-name")).to_have_text("none: mix 01110")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert beads(page) == ladder.expected("01110")
+
+
+def test_the_id_travels(open_page):
+    page = open_page("explorer/?mix=11111")
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator(".map.wide .parcel")).to_be_visible()
+    expect(page.locator("#told")).to_contain_text("sends X-Request-ID: MY-TRACE-123")
+    expect(page.locator("#told")).to_contain_text("worker kept", timeout=15_000)
+    expect(page.locator(".map.wide .parcel")).to_be_hidden()
+
+
+def test_by_keyboard_only(open_page):
+    page = open_page("explorer/?mix=11100")
+
+    def tab_to(selector):
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        pytest.fail(f"Tab does not reach {selector}")
+
+    tab_to("[data-layer='4']")
+    page.keyboard.press("Space")
+    expect(page).to_have_url(re.compile(r"\?mix=11101$"))
+    tab_to("#stage")
+    page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile(r"\?mix=11000$"))
+    page.keyboard.press("Home")
+    expect(page).to_have_url(re.compile(r"\?mix=00000$"))
+    expect(page.locator("#told")).to_contain_text("Stage 0: nginx replaced, routes missing")
+    tab_to("#back")
+    for _ in range(5):
+        page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("◆ nginx in nginx-loadbalancer")
+    tab_to("#step")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("○ routes in fastapi-server")
+    tab_to("#message-summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#message-body")).to_contain_text("confidence_level")
+
+
+def test_the_message_can_be_opened(open_page):
+    page = open_page("explorer/?mix=11110")
+    page.locator("#message-summary").click()
+    expect(page.locator("#message-summary")).to_have_text("The ID is at kwargs.correlation_id")
+    expect(page.locator("#message-body .kept").first).to_have_text("MY-TRACE-123")
+
+
+def test_the_trail_leads_to_the_line(open_page):
+    page = open_page("explorer/?mix=11101")
+    page.locator("#end a").click()
+    marked = page.locator(".source .line:target")
+    expect(marked).to_contain_text('log_hand_off("queue-service"')
+
+
+def test_an_unknown_mix_shows_stage_3(open_page):
+    page = open_page("explorer/?mix=<b>hello</b>")
+    assert beads(page) == ladder.expected("11100")
+
+
+def test_still_picture_without_javascript(open_page):
+    page = open_page("explorer/", java_script_enabled=False)
+    expect(page.locator(".controls")).to_be_hidden()
+    expect(page.locator(".map.wide")).to_be_visible()
+    expect(page.locator("#told")).to_contain_text("Stage 3: nginx kept, routes kept, task-service kept")
+    assert page.locator(".explorer .map.wide .bead[data-verdict=kept]").count() == 3
+    expect(page.locator("#log pre")).to_contain_text("VaR START")
