@@ -84,7 +84,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's event loop runs in this thread for as long as the fixture lives
 def browser(chromium):
     from playwright.sync_api import sync_playwright
 
