@@ -142,7 +142,7 @@ class Quotes:
         """The layer file that stage N fixes, as it stands in the stage before, the line that loses the ID marked."""
         layer, before = ladder.changed_layer(int(number)), ladder.stage(int(number) - 1)
         path = f"stages/{before.slug}/{layer.file}"
-        line = ladder.line_of(ROOT / path, layer.anchor)
+        line = ladder.cause_line(ROOT / path, layer)
         return f"{self._where(path, line)}\n\n{quoting.fence(path, marked=[line])}"
 
     def fixed(self, number: str) -> str:
@@ -175,10 +175,10 @@ class Quotes:
 
     def anchors(self) -> str:
         """The five layers as stage 0 has them: where the ID is lost, and why."""
-        rows = ["| no. | layer | the line that hands on | why the ID is lost there |", "|---|---|---|---|"]
+        rows = ["| no. | layer | the line that loses the ID | why |", "|---|---|---|---|"]
         for n, layer in enumerate(ladder.LAYERS, 1):
             path = f"stages/{ladder.AS_FOUND.slug}/{layer.file}"
-            line = ladder.line_of(ROOT / path, layer.anchor)
+            line = ladder.cause_line(ROOT / path, layer)
             target = quoting.link(self.page.file.src_uri, path, line)
             rows.append(f"| {n} | {layer.hop} | [`{layer.file}:{line}`]({target}) | {layer.cause} |")
         return "\n".join(rows)

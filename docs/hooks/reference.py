@@ -105,8 +105,7 @@ def http_api() -> str:
     parts += ["## When a request is refused", "", _refused(body, status, headers, refused), ""]
     parts += ["## Schemas", ""]
     for name, schema in schemas.items():
-        if not name.endswith("ValidationError"):  # FastAPI's own; this API answers problem+json in their place
-            parts += _schema(name, schema)
+        parts += _schema(name, schema)
     return "\n".join(parts)
 
 
@@ -117,11 +116,12 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> list[str]:
     if body:
         parts += [f"**Body:** {_type(body)}", ""]
     parts += ["| answer | body |", "|---|---|"]
-    for status, answer in operation["responses"].items():
-        schema = answer.get("content", {}).get("application/json", {}).get("schema")
-        problem = status == "422"
+    for status, answer in sorted(operation["responses"].items()):
+        content = answer.get("content", {})
+        schema = content.get("application/json", {}).get("schema")
+        problem = "application/problem+json" in content
         shown = "[problem+json](#when-a-request-is-refused)" if problem else _type(schema) if schema else "JSON"
-        parts.append(f"| {status} | {shown} |")
+        parts.append(f"| {status} {answer['description']} | {shown} |")
     return [*parts, ""]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import time
@@ -192,6 +193,8 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
         render.say(
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
+        if not lines:
+            render.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), render.err)
 
 
 @cli.command()

@@ -92,7 +92,9 @@ def run_on(number: int, correlation_id: str | None, body: dict[str, Any] | None,
     was_up = running_driver(stack) is not None
     driver, _ = operate.up(stack, say)
     try:
+        say(f"Sending the request to {stack.title}.")
         return trace(stack, correlation_id, body, driver)
     finally:
         if not was_up:
+            say(f"Taking {stack.title} down again.")
             operate.down(stack)

@@ -40,6 +40,7 @@ STYLE = f"""<style>
 .clew .off {{background:rgba(213,94,0,.14); box-shadow:inset 3px 0 {LOST}}}
 .clew .two {{display:grid; grid-template-columns:minmax(0,1fr) minmax(0,1fr); gap:2px 14px; align-items:stretch}}
 .clew .two > div {{padding:1px 8px}}
+.clew .beside {{display:grid; grid-template-columns:repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap:10px 18px}}
 .clew .replay {{border:1px dashed currentColor; padding:2px 8px; display:inline-block; margin-bottom:4px}}
 .clew summary {{cursor:pointer}}
 </style>"""
@@ -233,6 +234,10 @@ class LogDiff(Display):
             lines += [f"  {old}"] if old == new else [f"- {old}"] * bool(old) + [f"+ {new}"] * bool(new)
         return "\n".join(lines)
 
+    def unified(self) -> UnifiedDiff:
+        """Return the same below each other, for where half the width must do."""
+        return UnifiedDiff(self.text().splitlines(), self.after.sent_id, self.note)
+
     def html(self) -> str:
         cells = [f"<div><b>{escape(run.folder)}</b></div>" for run in (self.before, self.after)]
         for old, new in self.rows():
@@ -243,17 +248,19 @@ class LogDiff(Display):
         return f'<div class="two">{"".join(cells)}</div>'
 
 
-class SourceDiff(Display):
-    """A unified diff."""
+class UnifiedDiff(Display):
+    """A unified diff, of source or of logs; `sent_id` is marked in it."""
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.lines = list(lines)
+    def __init__(self, lines: Sequence[str], sent_id: str = "", note: str | None = None) -> None:
+        self.lines, self.sent_id, self.note = list(lines), sent_id, note
 
     def text(self) -> str:
         return "\n".join(self.lines)
 
     def html(self) -> str:
-        return "".join(f'<div class="mono {kind_of(line)}">{escape(line) or " "}</div>' for line in self.lines)
+        return "".join(
+            f'<div class="mono {kind_of(line)}">{with_id(line, self.sent_id) or " "}</div>' for line in self.lines
+        )
 
 
 def kind_of(line: str) -> str:
@@ -264,7 +271,7 @@ def kind_of(line: str) -> str:
 
 
 class Beside(Display):
-    """Two displays beside each other, one below the other in text."""
+    """Two displays beside each other; one below the other where it is narrow, and in text."""
 
     def __init__(self, left: Display, right: Display, titles: tuple[str, str]) -> None:
         self.left, self.right, self.titles = left, right, titles
@@ -279,9 +286,8 @@ class Beside(Display):
 
     def html(self) -> str:
         parts = zip(self.titles, (self.left, self.right), strict=True)
-        return "".join(
-            f"<details open><summary><b>{escape(title)}</b></summary>{part.html()}</details>" for title, part in parts
-        )
+        sections = "".join(f"<div><b>{escape(title)}</b>{part.html()}</div>" for title, part in parts)
+        return f'<div class="beside">{sections}</div>'
 
 
 class Source(Display):

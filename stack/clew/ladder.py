@@ -19,7 +19,7 @@ _DATA = tomllib.loads((Path(__file__).parent / "ladder.toml").read_text())
 
 @dataclass(frozen=True)
 class Layer:
-    """One of the five places where the ID can be lost; `anchor` is text on the line that hands it on."""
+    """One of the five places where the ID can be lost; `anchor` is text on the line that loses it, or keeps it."""
 
     hop: str
     file: str
@@ -143,9 +143,13 @@ def source_diff(number: int) -> list[str]:
     )
 
 
-def line_of(path: Path, text: str) -> int:
-    """Return the number of the first line of a file that holds `text`, 1 when none does."""
-    return next((n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line), 1)
+def cause_line(path: Path, layer: Layer, hand_off: int | None = None) -> int:
+    """Return the number of the line of a layer's file that decides about the ID: the one with the layer's anchor, of
+    several the last above the line `hand_off`; without an anchor `hand_off` itself, or 1."""
+    lines = enumerate(path.read_text().splitlines(), 1)
+    found = [number for number, line in lines if layer.anchor in line]
+    above = [number for number in found if hand_off and number <= hand_off]
+    return above[-1] if above else found[0] if found else hand_off or 1
 
 
 def first_changed_line(number: int) -> int:
@@ -188,7 +192,7 @@ def readme(number: int) -> str:
             "|---|---|---|",
         ]
         for layer in LAYERS:
-            where = f"{layer.file}#L{line_of(this.folder / layer.file, layer.anchor)}"
+            where = f"{layer.file}#L{cause_line(this.folder / layer.file, layer)}"
             lines.append(f"| {layer.hop} | [`{layer.file}`]({where}) | {layer.cause} |")
     lines += [
         "",

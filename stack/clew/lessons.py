@@ -22,10 +22,9 @@ from clew.services import stage_stack
 
 FOLDER = ROOT / "notebooks"
 CELL_SECONDS = 240  # bringing up a stage with containers may take half of that on a busy machine
-# Not fatal: the kernel's own warnings, and ResourceWarning, which Python hides unless it is asked.
+# Not fatal: the kernel's own warnings.
 FATAL_WARNINGS = """import warnings
 warnings.simplefilter("error")
-warnings.simplefilter("ignore", ResourceWarning)
 warnings.filterwarnings("ignore", module="ipykernel")"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

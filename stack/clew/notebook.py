@@ -28,10 +28,10 @@ from clew.display import (
     Matrix,
     MessageXray,
     Source,
-    SourceDiff,
     Table,
     Timeline,
     Trail,
+    UnifiedDiff,
     Words,
 )
 from clew.drivers import Driver, driver_of, running_driver
@@ -275,7 +275,7 @@ class Stage:
     def fix(self, before: Traced, after: Traced) -> Beside:
         """Show what this stage changes in the source, and what that changes in the logs."""
         titles = ("What the fix changes in the source", "What that changes in the logs of the same request")
-        return Beside(SourceDiff(ladder.source_diff(self.number)), before | after, titles)
+        return Beside(UnifiedDiff(ladder.source_diff(self.number)), (before | after).unified(), titles)
 
     @contextlib.contextmanager
     def nobody_consuming(self) -> Iterator[None]:
@@ -377,7 +377,7 @@ def source(number: int, hop: str) -> Source:
         raise ClewError(f"There is no layer {hop!r}; the five are {', '.join(ladder.HOPS)}.", "stage.source('nginx')")
     this = ladder.stage(number)
     lines = (this.folder / layer.file).read_text().splitlines()
-    anchor = ladder.line_of(this.folder / layer.file, layer.anchor)
+    anchor = ladder.cause_line(this.folder / layer.file, layer)
     fixed = this.mix[ladder.LAYERS.index(layer)] == "1"
     changed = set(_changed_lines(layer, fixed)) or {anchor}
     first, last = max(1, min(changed | {anchor}) - 3), min(len(lines), max(min(changed) + 12, anchor) + 3)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clew import client, ladder, logs, operate
-from clew.display import Display, SourceDiff, Table, Words
+from clew.display import Display, Table, UnifiedDiff, Words
 from clew.drivers import Driver, Say
 from clew.errors import ClewError
 from clew.marks import BEADS
@@ -100,9 +100,9 @@ class ReceiversFirst:
 
         return notebook.replay_note(self.recording) if self.recording else None
 
-    def change(self, hop: str) -> SourceDiff:
+    def change(self, hop: str) -> UnifiedDiff:
         """Show what makes a layer strict."""
-        return SourceDiff(strict_diff(next(layer for layer in ladder.LAYERS if layer.hop == hop)))
+        return UnifiedDiff(strict_diff(next(layer for layer in ladder.LAYERS if layer.hop == hop)))
 
     def up(self, say: Say | None = None) -> Display:
         """Start nine services with strict layers, none fixed; where that cannot be, say so and play a recording.

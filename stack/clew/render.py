@@ -69,13 +69,14 @@ def title_of(run: Run) -> str:
 
 def trail(run: Run, console: Console = out) -> None:
     """Print the five hops of a run, where the trail ends, and what to type next."""
-    console.print(Text(f"{title_of(run)} · sent X-Request-ID: {run.sent_id} · task {run.task_id}\n"))
+    console.print(Text(f"{title_of(run)} · sent X-Request-ID: {run.sent_id}\n"))
     longest = max(len(hop.id or "") for hop in run.hops)
     for hop in run.hops:
-        console.print(_hop_line(hop, max(longest, len(NO_ID)), run))
+        console.print(_hop_line(hop, max(longest, len(NO_ID))))
     console.print()
-    if run.status != "SUCCESS":
-        console.print(Text(f"The task ended as {run.status}: {run.error or 'no reason given'}"))
+    ended = outcome(run) if run.status == "SUCCESS" else run.error or "no reason given"
+    took = f" in {run.task_ms:.0f} ms" if run.task_ms is not None else ""
+    console.print(Text(f"Task {run.task_id}: {run.status}, {ended}{took}"))
     if run.ambiguous:
         others = max(hop.candidates for hop in run.hops) - 1
         console.print(
@@ -102,27 +103,24 @@ def trail(run: Run, console: Console = out) -> None:
 
 def save_picture(run: Run, path: Path) -> None:
     """Write what `trail` prints as an SVG that fetches nothing, no font either."""
-    console = Console(file=io.StringIO(), record=True, force_terminal=True, width=110, highlight=False)
+    console = Console(file=io.StringIO(), record=True, force_terminal=True, width=80, highlight=False)
     trail(run, console)
     template = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     title = f"make stage-{run.stage} trace ID={run.sent_id}"
     path.write_text(console.export_svg(title=title, code_format=template, unique_id="trace"))
 
 
-def _hop_line(hop: Hop, width: int, run: Run) -> Text:
+def _hop_line(hop: Hop, width: int) -> Text:
     style = COLOURS[hop.verdict]
     ms = f"{hop.ms:8.1f} ms" if hop.ms is not None else " " * 11
     where = hop.service or f"one of {hop.candidates} lines"
-    line = Text.assemble(
+    return Text.assemble(
         "  ",
         (BEADS[hop.verdict], style),
         f" {hop.hop:<14} ",
         (f"{hop.verdict:<9}", style),
         f" {hop.id or NO_ID:<{width}} {ms}   {where}",
     )
-    if hop.hop == "worker" and run.task_ms is not None:
-        line.append(f"   {outcome(run)} in {run.task_ms:.0f} ms")
-    return line
 
 
 def outcome(run: Run) -> str:

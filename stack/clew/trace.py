@@ -14,6 +14,7 @@ from clew import client, ladder, logs
 from clew.drivers import Driver, driver_of
 from clew.errors import ClewError
 from clew.logs import Line
+from clew.paths import ROOT
 from clew.services import WORKERS, Stack
 from clew.wait import wait_until
 
@@ -73,11 +74,13 @@ class Run:
 
     @property
     def ends_in(self) -> dict[str, Any] | None:
-        """Where the trail ends: the first hop that does not hand on the client's ID, with its file and line."""
+        """Where the trail ends: the first hop that does not hand on the client's ID, with the file and line why."""
         for layer, hop in zip(ladder.LAYERS, self.hops, strict=True):
             if hop.verdict != "kept":
-                line = int(hop.at.rpartition(":")[2]) if hop.at else _anchor_line(self.folder, layer)
-                return {"hop": layer.hop, "file": f"{self.folder}/{layer.file}", "line": line}
+                file = f"{self.folder}/{layer.file}"
+                hand_off = int(hop.at.rpartition(":")[2]) if hop.at else None
+                path = ROOT / file if (ROOT / file).exists() else ladder.source(layer, fixed=False)
+                return {"hop": layer.hop, "file": file, "line": ladder.cause_line(path, layer, hand_off)}
         return None
 
     @property
@@ -215,13 +218,6 @@ def _own_lines(lines: list[Line], hop_lines: list[Line], answer: client.Answer, 
         or (line.get("request_id") == answer.sent_id and line["ts"] <= end)
         or (line["service"] in servers and line["ts"] <= end and line.get("method", "POST") == "POST")
     ]
-
-
-def _anchor_line(folder: str, layer: ladder.Layer) -> int:
-    from clew.paths import ROOT
-
-    path = ROOT / folder / layer.file
-    return ladder.line_of(path, layer.anchor) if path.exists() else 1
 
 
 def check(run: Run) -> None:

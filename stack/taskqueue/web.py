@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp
@@ -41,13 +41,17 @@ def _reason(failure: dict[str, Any]) -> str:
     return f"{failure.get('exc_type')}: {', '.join(map(str, words))}"
 
 
-@router.get("/api/v1/tasks/{task_id}")
+@router.get("/api/v1/tasks/{task_id}", responses=errors.documented(404))
 def read_task(task_id: str) -> TaskStatus:
     """Tell a task's state and, once it is there, its result."""
     return _status(_known_state(task_id))
 
 
-@router.delete("/api/v1/tasks/{task_id}", status_code=202)
+@router.delete(
+    "/api/v1/tasks/{task_id}",
+    status_code=202,
+    responses={200: {"model": TaskStatus, "description": "Taken off the queue"}, **errors.documented(404, 409)},
+)
 def cancel_task(task_id: str, response: Response) -> TaskStatus:
     """Cancel a task: off the queue when it still waits there (200), else stopped by its worker (202)."""
     state = _known_state(task_id)
@@ -69,7 +73,7 @@ def read_queues() -> dict[str, int]:
     return broker.depths()
 
 
-@router.get("/health")
+@router.get("/health", responses={503: {"description": "No task could be done now"}})
 def health() -> JSONResponse:
     """Tell whether Redis answers and which workers are alive; 503 when no task could be done now."""
     try:
@@ -85,8 +89,8 @@ def health() -> JSONResponse:
 def create_app(stage_router: APIRouter) -> ASGIApp:
     """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
     logs.configure()
-    app = FastAPI(title="Clew task queue", version="1.0.0")
-    app.include_router(stage_router)
+    app = errors.Application(title="Clew task queue", version="1.0.0", responses=errors.documented(503))
+    app.include_router(stage_router, responses=errors.documented(400, 413, 422))
     app.include_router(router)
     errors.install(app)
     return CorrelationMiddleware(BodyLimitMiddleware(app))

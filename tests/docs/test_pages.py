@@ -165,4 +165,8 @@ def test_one_visual_language():
 
 def test_openapi_is_the_application_s_own(site):
     description = json.loads((site.folder / "reference/openapi.json").read_text())
-    assert "/api/v1/tasks" in description["paths"]
+    answers = description["paths"]["/api/v1/tasks"]["post"]["responses"]
+    assert list(answers["201"]["content"]) == ["application/json"]
+    for status in ("400", "413", "422", "503"):
+        assert list(answers[status]["content"]) == ["application/problem+json"]
+    assert not [name for name in description["components"]["schemas"] if "ValidationError" in name]

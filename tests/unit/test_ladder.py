@@ -106,3 +106,22 @@ def test_the_python_pattern_of_usable_ids_is_nginxs() -> None:
     from taskqueue.correlation import VALID_ID
 
     assert f'"~^{VALID_ID.pattern}$"' in (ladder.FIXED.folder / "nginx/nginx.conf").read_text()
+
+
+def test_a_layer_s_cause_is_a_line_that_its_fix_changes_or_begins(tmp_path: Path) -> None:
+    wanted = ("proxy_set_header X-Request-ID $request_id", "arguments = {", "**_: Any", "**_: Any", "**_")
+    for layer, text in zip(ladder.LAYERS, wanted, strict=True):
+        path = ladder.source(layer, fixed=False)
+        assert text in path.read_text().splitlines()[ladder.cause_line(path, layer) - 1]
+
+
+def test_the_cause_is_the_one_above_the_hand_off_that_was_logged(tmp_path: Path) -> None:
+    worker = ladder.LAYERS[-1]
+    path = tmp_path / "tasks.py"
+    path.write_text("def one(\n    **_\n):\n    log()\ndef two(\n    **_\n):\n    log()\n")
+
+    assert ladder.cause_line(path, worker, hand_off=4) == 2
+    assert ladder.cause_line(path, worker, hand_off=8) == 6
+    path.write_text("def one():\n    log()\n")
+    assert ladder.cause_line(path, worker, hand_off=2) == 2
+    assert ladder.cause_line(path, worker) == 1
