@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from celery import Celery
+from kombu import pools
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -68,7 +69,9 @@ def nobody_consuming(stack: Stack) -> Iterator[None]:
                 raise
             require_all(tell("add_consumer"), "consume again")
     except (OperationalError, RedisError) as error:
-        raise ClewError(f"Redis does not answer: {error}.", stack.command("up")) from None
+        raise ClewError(f"Redis does not answer: {str(error).rstrip('.')}.", stack.command("up")) from None
+    finally:
+        pools.reset()  # type: ignore[no-untyped-call] # they outlive the app, and would hand these connections to a Redis that was started anew
 
 
 def message(stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None) -> dict[str, Any]:

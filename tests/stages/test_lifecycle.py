@@ -16,11 +16,12 @@ import psutil
 import pytest
 from up import Up, require
 
-from clew import ladder, operate
+from clew import client, ladder, operate
 from clew.drivers import local
 from clew.drivers.docker import DockerDriver
 from clew.drivers.local import LocalDriver
 from clew.errors import ClewError
+from clew.message import message
 from clew.operate import is_ready
 from clew.services import API_SERVERS, SERVICES, WORKERS, Stack, stage_stack
 from clew.trace import check, trace
@@ -80,6 +81,17 @@ def test_a_whole_session(stack: Stack) -> None:
     assert "is down." in down.stdout
     assert "is down already." in down_again.stdout
     assert processes_of(stack) == []
+
+
+def test_a_message_is_opened_again_after_the_stack_was_started_anew(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process, as a notebook's: nothing may be kept of the Redis that ended."""
+    monkeypatch.setenv("DRIVER", "local")
+    for _ in range(2):
+        operate.up(stack, print)
+        assert message(stack, "MY-TRACE-123", client.seeded_body())["sent_id"] == "MY-TRACE-123"
+        operate.down(stack)
 
 
 def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(

@@ -36,6 +36,7 @@ OVERWRITE_ENVIRONMENT = (
 NEEDED_BYTES = 100 * 1024 * 1024
 RPC_SECONDS = 15  # a service may take 10 to stop
 LOG_CHUNK = 256 * 1024
+NO_ANSWER = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 STATES = {"RUNNING": "running", "STARTING": "running", "BACKOFF": "stopped", "STOPPING": "running"}
 
 
@@ -47,7 +48,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
+        try:
+            self.sock.connect(str(self.path))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -58,7 +63,8 @@ class _UnixTransport(xmlrpc.client.Transport):
         self.path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _UnixConnection(self.path)
+        self._connection = host, _UnixConnection(self.path)  # which `close` closes
+        return self._connection[1]
 
 
 class LocalDriver:
@@ -89,31 +95,31 @@ class LocalDriver:
         check_ports(self.stack, privileged=os.getuid() == 0)
         self._check_disk()
         self._write_files()
-        with (self.home / "supervisord.out").open("wb") as output:
-            supervisord = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.home / "supervisord.conf")],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # Ctrl-C in this terminal is for the command, not for the services
-                env={**os.environ, MARK: str(self.home)},
-            )
-
-        def started() -> bool:
-            if supervisord.poll() is not None:
-                output_text = (self.home / "supervisord.out").read_text(errors="replace").strip()
-                raise ClewError(f"supervisord ended at once: {output_text[-500:]}", self.stack.command("down"))
-            return self._supervisor_answers()
-
-        wait_until(started, 10, "supervisord to answer", self.stack.command("down"), every=0.02)
+        # It leaves this session as soon as it listens: Ctrl-C here is for the command, not for the services.
+        output = self.home / "supervisord.out"
+        try:
+            with output.open("wb") as file:
+                subprocess.run(
+                    [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.home / "supervisord.conf")],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    env={**os.environ, MARK: str(self.home)},
+                    timeout=30,
+                    check=True,
+                )
+        except subprocess.SubprocessError as error:
+            words = output.read_text(errors="replace").strip()[-500:] or str(error)
+            raise ClewError(f"supervisord did not start: {words}", self.stack.command("down")) from None
+        wait_until(self._supervisor_answers, 10, "supervisord to answer", self.stack.command("down"), every=0.02)
 
     def down(self) -> None:
         if self._supervisor_answers():
             pid = self._call("getPID")
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with contextlib.suppress(*NO_ANSWER):
                 self._call("shutdown")
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-                psutil.Process(pid).wait(25)
+            with contextlib.suppress(ClewError):  # what is left then is ended below
+                wait_until(lambda: self._has_ended(pid), 25, "supervisord to end", "", every=0.05)
         self._end_leftovers()
         self.socket.unlink(missing_ok=True)
         shutil.rmtree(self.home / "redis", ignore_errors=True)
@@ -202,8 +208,16 @@ class LocalDriver:
     def _supervisor_answers(self) -> bool:
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+        except NO_ANSWER:
             return False
+
+    def _has_ended(self, pid: int) -> bool:
+        with contextlib.suppress(*NO_ANSWER):
+            self._call("getState")  # being asked makes it look at its children, which else it does once a second
+        try:
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
 
     def processes(self) -> list[psutil.Process]:
         """Return every process of this stack that lives, also those whose supervisord was killed."""
