@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from clew.errors import ClewError
-from clew.services import API_SERVERS, Stack
+from clew.services import API_SERVERS, NGINX, Stack
 from clew.wait import wait_until
 
 RESULT_SECONDS = 30
@@ -85,13 +85,16 @@ def ask(stack: Stack, method: str, task_id: str) -> dict[str, Any]:
     return {"method": method, "task_id": task_id, "status_code": answer.status_code, "body": answer.json()}
 
 
-def _client(stack: Stack) -> httpx.Client:
+def _client(stack: Stack, service: str = NGINX) -> httpx.Client:
+    url = stack.url if service == NGINX else f"http://127.0.0.1:{stack.ports[service]}"
     # Not through a proxy that the environment may name: this is loopback.
-    return httpx.Client(base_url=stack.url, timeout=10, trust_env=False)
+    return httpx.Client(base_url=url, timeout=10, trust_env=False)
 
 
-def send(stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None) -> Answer:
-    """Send one task request through nginx with X-Request-ID, whatever its answer may be.
+def send(
+    stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None, service: str = NGINX
+) -> Answer:
+    """Send one task request with X-Request-ID to nginx, or past it to an API server, whatever its answer may be.
 
     Raises:
         ClewError: nothing answers, or the ID cannot be put into a header.
@@ -99,7 +102,7 @@ def send(stack: Stack, correlation_id: str | None = None, body: dict[str, Any] |
     sent_id = correlation_id if correlation_id is not None else new_id()
     try:
         headers = {b"X-Request-ID": sent_id.encode()}
-        with _client(stack) as client:
+        with _client(stack, service) as client:
             sent_at = time.time()
             answer = client.post("/api/v1/tasks", json=body or request_body(), headers=headers)
             ms = (time.time() - sent_at) * 1000
@@ -126,13 +129,15 @@ def refused(stack: Stack, answer: Answer) -> ClewError:
     return ClewError(text, stack.command("status" if answer.status_code >= 500 else "send"))
 
 
-def send_task(stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None) -> Answer:
+def send_task(
+    stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None, service: str = NGINX
+) -> Answer:
     """Send one task request that must be taken in.
 
     Raises:
         ClewError: it was answered anything but 201.
     """
-    answer = send(stack, correlation_id, body)
+    answer = send(stack, correlation_id, body, service)
     if answer.status_code != 201:
         raise refused(stack, answer)
     return answer
@@ -144,8 +149,8 @@ def warm_up(stack: Stack) -> None:
     Raises:
         ClewError: the stack does not answer.
     """
-    for _ in API_SERVERS:
-        result(stack, send_task(stack, "warm-up").task_id)
+    for server in API_SERVERS:
+        result(stack, send_task(stack, "warm-up", service=server).task_id)
 
 
 def result(stack: Stack, task_id: str, seconds: float = RESULT_SECONDS) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from clew import ladder, operate
+from clew import client, ladder, operate
 from clew.drivers import Say, running_driver
 from clew.errors import ClewError
 from clew.logs import Line
@@ -92,6 +92,8 @@ def run_on(number: int, correlation_id: str | None, body: dict[str, Any] | None,
     was_up = running_driver(stack) is not None
     driver, _ = operate.up(stack, say)
     try:
+        if not was_up:
+            client.warm_up(stack)
         say(f"Sending the request to {stack.title}.")
         return trace(stack, correlation_id, body, driver)
     finally:

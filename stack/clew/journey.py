@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clew import ladder, operate
+from clew import client, ladder, operate
 from clew.diff import run_on
 from clew.drivers import Driver, Say
 from clew.errors import ClewError
@@ -47,6 +47,8 @@ def lattice(say: Say) -> Iterator[Run]:
         current = order[0]
         for mix in order:
             switch(stack, driver, current, mix)
+            if mix == order[0] or mix[1:] != current[1:]:
+                client.warm_up(stack)
             current = mix
             yield trace(stack, SENT_ID, driver=driver)
     finally:
