@@ -84,7 +84,7 @@ class Words(Display):
 
     def html(self) -> str:
         kind = "" if self.ok is None else "on" if self.ok else "off"
-        body = escape(self.text()).replace("\n", "<br>")
+        body = prose(self.text()).replace("\n", "<br>")
         return f'<div class="words {kind}">{body}</div>'
 
 
@@ -211,6 +211,11 @@ def with_id(text: str, sent_id: str) -> str:
     )
 
 
+def prose(text: str) -> str:
+    """Escape a text and set what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 class LogDiff(Display):
     """The normalised logs of two runs side by side: what is told apart is told by a change of a layer, not by noise."""
 
@@ -310,8 +315,7 @@ class Source(Display):
             f"{number:3}  {escape(line)}</div>"
             for number, line in enumerate(self.lines, self.first)
         )
-        words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(self.words))
-        return f"<div><b>{escape(self.path)}</b></div>{rows}<p>{words}</p>"
+        return f"<div><b>{escape(self.path)}</b></div>{rows}<p>{prose(self.words)}</p>"
 
 
 class MessageXray(Display):

@@ -26,6 +26,7 @@ CELL_SECONDS = 240  # bringing up a stage with containers may take half of that 
 FATAL_WARNINGS = """import warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", module="ipykernel")"""
+NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # nor the question whether they are wanted
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
@@ -216,8 +217,10 @@ def lab() -> None:
     notary = importlib.import_module("nbformat.sign").NotebookNotary()
     for path in lessons():
         notary.sign(saved(path))
+    overrides = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    overrides.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": NO_NEWS}))
     options = [f"--notebook-dir={FOLDER}", "--LabApp.extension_manager=readonly"]
-    options += ["--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"]
     if os.geteuid() == 0:
         options.append("--allow-root")
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
