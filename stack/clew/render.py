@@ -103,7 +103,7 @@ def trail(run: Run, console: Console = out) -> None:
 
 def save_picture(run: Run, path: Path) -> None:
     """Write what `trail` prints as an SVG that fetches nothing, no font either."""
-    console = Console(file=io.StringIO(), record=True, force_terminal=True, width=80, highlight=False)
+    console = Console(file=io.StringIO(), record=True, force_terminal=True, width=98, highlight=False)
     trail(run, console)
     template = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     title = f"make stage-{run.stage} trace ID={run.sent_id}"
