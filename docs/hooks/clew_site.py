@@ -143,7 +143,8 @@ class Quotes:
         layer, before = ladder.changed_layer(int(number)), ladder.stage(int(number) - 1)
         path = f"stages/{before.slug}/{layer.file}"
         line = ladder.cause_line(ROOT / path, layer)
-        return f"{self._where(path, line)}\n\n{quoting.fence(path, marked=[line])}"
+        block = quoting.fence(path, marked=[line])
+        return f'{self._where(path, line)}\n\n<div class="lost" markdown>\n\n{block}\n\n</div>'
 
     def fixed(self, number: str) -> str:
         """The layer file that stage N fixes, the fixed lines marked."""

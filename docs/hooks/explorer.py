@@ -26,7 +26,7 @@ LAYOUTS: dict[str, tuple[tuple[int, int], tuple[int, int], dict[str, Box]]] = {
         (52, 200),
         {
             NGINX: (116, 160, 152, 80),
-            **{name: (316, 20 + 130 * n, 282, 100) for n, name in enumerate(API_SERVERS)},
+            **{name: (308, 20 + 130 * n, 300, 100) for n, name in enumerate(API_SERVERS)},
             REDIS: (650, 160, 120, 80),
             **{name: (820, 35 + 130 * n, 130, 70) for n, name in enumerate(WORKERS)},
             FLOWER: (650, 310, 120, 60),
@@ -60,7 +60,7 @@ def bead_places(layout: str) -> dict[str, dict[str, tuple[float, float]]]:
         }
     found: dict[str, dict[str, tuple[float, float]]] = {}
     x, y, w, h = places[NGINX]
-    found[NGINX] = {"nginx": (x + w / 2, y + h - 24)}
+    found[NGINX] = {"nginx": (x + w - 20, y + h - 24)}  # at the side: the threads leave upwards, past the name
     for name in API_SERVERS:
         x, y, w, h = places[name]
         found[name] = {hop: (x + w * (1 + 2 * n) / 6, y + h - 40) for n, hop in enumerate(SERVER_HOPS)}
