@@ -56,13 +56,22 @@ def lattice(say: Say) -> Iterator[Run]:
 
 
 def switch(stack: Stack, driver: Driver, before: str, after: str) -> None:
-    """Put the layers of another mix into a running stack, and restart or reload what reads the changed files.
+    """Put the layers of another mix into a running stack.
 
     Raises:
         ClewError: a restarted service did not come back.
     """
-    changed = [layer.hop for layer, old, new in zip(ladder.LAYERS, before, after, strict=True) if old != new]
     ladder.write_mix(after, stack.folder, stack.digit)
+    restart_changed(stack, driver, before, after)
+
+
+def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> None:
+    """Restart or reload the services that read what differs between two mixes, and wait until they run the new one.
+
+    Raises:
+        ClewError: a restarted service did not come back.
+    """
+    changed = [hop for hop, old, new in zip(ladder.HOPS, before, after, strict=True) if old != new]
     services = {service for hop in changed if hop != "nginx" for service in SERVICES_OF_LAYER[hop]}
     if services:
         began = time.time()

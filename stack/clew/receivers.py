@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import difflib
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clew import client, ladder, logs, operate
+from clew import client, journey, ladder, logs, operate
 from clew.display import Display, Table, UnifiedDiff, Words
 from clew.drivers import Driver, Say
 from clew.errors import ClewError
 from clew.marks import BEADS
 from clew.paths import ROOT
-from clew.services import LATTICE_DIGIT, SERVICES_OF_LAYER, Stack, first_port
+from clew.services import LATTICE_DIGIT, Stack, first_port
 from clew.wait import wait_until
 
 FOLDER = ROOT / ".clew" / "strict"
@@ -164,17 +163,9 @@ class ReceiversFirst:
     def switch(self, mix: str) -> None:
         """Put the strict layers of another mix into the running stack, as `journey.switch` does with tolerant ones."""
         assert self.driver is not None
-        changed = [hop for hop, old, new in zip(ladder.HOPS, self.mix, mix, strict=True) if old != new]
+        before, self.mix = self.mix, mix
         write(mix)
-        self.mix = mix
-        services = sorted({service for hop in changed if hop != "nginx" for service in SERVICES_OF_LAYER[hop]})
-        if services:
-            began = time.time()
-            self.driver.restart(services)
-            operate.wait_ready(stack(), services, after=began, seconds=60)
-        if "nginx" in changed:
-            self.driver.reload_nginx()
-            operate.wait_nginx(stack(), keeps_id=mix[0] == "1")
+        journey.restart_changed(stack(), self.driver, before, mix)
 
     def outcome(self, fixed: str) -> Outcome:
         assert self.driver is not None
