@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
 import shlex
@@ -22,6 +23,8 @@ from mkdocs.structure.files import File
 
 from clew import ladder
 from clew.paths import ROOT, STACK
+
+os.environ.pop("CLEW_PORTS", None)  # the commands on the site are those of the usual ports
 
 MARKER = re.compile(r"(^ +)?\{\{ ([a-z_]+)((?: [^}]+)?) \}\}", re.MULTILINE)
 SOURCES = (
@@ -165,10 +168,6 @@ class Quotes:
 
     def diff(self, number: str) -> str:
         return "\n".join(["```diff", *ladder.source_diff(int(number)), "```"])
-
-    def changed_lines(self, number: str) -> str:
-        changed = [line for line in ladder.source_diff(int(number))[2:] if line[0] in "+-"]
-        return str(len(changed))
 
     def layer(self, number: str, part: str) -> str:
         """A layer's symptom, cause or fix, as the ladder's table says."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -23,7 +24,7 @@ from clew import trace as traces
 from clew.drivers import driver_of
 from clew.errors import ClewError
 from clew.paths import shown
-from clew.services import SERVICES, Stack, checked_service, lattice_stack, stage_stack
+from clew.services import SERVICES, Stack, all_stacks, checked_service, stage_stack
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 stage_argument = click.argument("stage", metavar="STAGE")
@@ -65,9 +66,16 @@ def up(stage: str, as_json: bool) -> None:
 @as_json
 def down(stage: str, as_json: bool) -> None:
     """End the stage's services, also what a crash left behind, and remove their data."""
-    everything = [*(stage_stack(known.number) for known in ladder.STAGE_LIST), lattice_stack()]
-    stacks = everything if stage == "all" else [stage_stack(stage)]
-    ended = {stack.name: operate.down(stack) for stack in stacks}
+    stacks = all_stacks() if stage == "all" else [stage_stack(stage)]
+    ended: dict[str, str | None] = {}
+    errors: list[ClewError] = []
+    for stack in stacks:
+        try:
+            ended[stack.name] = operate.down(stack)
+        except ClewError as error:  # the others are to be ended all the same
+            errors.append(error)
+    if errors:
+        raise ClewError("\n".join(dict.fromkeys(error.message for error in errors)), errors[0].next_step)
     if as_json:
         render.data({"ended": ended})
         return
@@ -154,8 +162,7 @@ def check(stage: str, as_json: bool) -> None:
         render.data({**run.to_json(), "as_predicted": run.as_predicted})
         sys.exit(0 if run.as_predicted else 1)
     traces.check(run)
-    if not as_json:
-        render.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
+    render.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
 
 
 @cli.command()
@@ -317,24 +324,28 @@ def rewrite_ladder(check: bool) -> None:
     render.out.print("Stages 01 to 04 are what 00 and 05 make of them.")
 
 
+def fail(error: ClewError) -> NoReturn:
+    if "--json" in sys.argv:
+        render.data({"error": error.message, "next": error.next_step})
+    render.error(error)
+    sys.exit(1)
+
+
 def main() -> None:
     """Run a command; a known problem ends with exit code 1 and the next command to type."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         cli(standalone_mode=False)
     except ClewError as error:
-        if "--json" in sys.argv:
-            render.data({"error": error.message, "next": error.next_step})
-        render.error(error)
-        sys.exit(1)
+        fail(error)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         render.error(ClewError("Interrupted.", "make doctor"))
         sys.exit(130)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        render.error(
-            ClewError(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", "make doctor")
-        )
-        sys.exit(1)
+        where = f": {error.filename}" if error.filename else ""
+        fail(ClewError(f"{error.strerror or error}{where}.", "make doctor"))

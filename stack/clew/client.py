@@ -111,7 +111,7 @@ def send(
             f"This ID cannot be sent in a header: {error}.", stack.command("send ID=MY-TRACE-123")
         ) from None
     except httpx.HTTPError as error:
-        reason = f"{stack.title} does not answer at {stack.url}: {error}."
+        reason = f"{service} of {stack.title} does not answer at 127.0.0.1:{stack.ports[service]}: {error}."
         raise ClewError(reason, stack.command("status")) from None
     try:
         answered = answer.json()
@@ -144,7 +144,7 @@ def send_task(
 
 
 def warm_up(stack: Stack) -> None:
-    """Send each API server one request and wait for its task: a process's first answer is ten times slower than others.
+    """Send each API server one request and wait for its task: a process's first answer is several times slower.
 
     Raises:
         ClewError: the stack does not answer.

@@ -128,6 +128,8 @@ class Trail(Display):
 
     def ending(self) -> str:
         end = self.run.ends_in
+        if self.run.unusable:
+            return f"This ID may not pass as it is, so nginx made another: {self.run.answered_id}"
         if end is None:
             return "The thread reaches the worker: one ID through five layers."
         return f"The thread is cut in {end['hop']}: {end['file']}, line {end['line']}"

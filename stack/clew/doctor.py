@@ -11,7 +11,7 @@ from clew import ladder, provision
 from clew.drivers import running_driver
 from clew.drivers.choice import wanted_driver, why_not_docker
 from clew.errors import ClewError
-from clew.services import Stack, lattice_stack, stage_stack
+from clew.services import Stack, all_stacks
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ def examine() -> dict[str, Any]:
         "driver": driver,
         "why": why,
         "findings": [asdict(finding) for finding in findings],
-        "up": {
-            stack.name: _up(stack) for stack in [*(stage_stack(s.number) for s in ladder.STAGE_LIST), lattice_stack()]
-        },
+        "up": {stack.name: _up(stack) for stack in all_stacks()},
         "ladder": ladder.disagreements(),
     }
 

@@ -18,7 +18,7 @@ from clew import ladder, operate, receivers
 from clew.drivers import Say, running_driver
 from clew.errors import ClewError
 from clew.paths import ROOT
-from clew.services import stage_stack
+from clew.services import all_stacks
 
 FOLDER = ROOT / "notebooks"
 CELL_SECONDS = 240  # bringing up a stage with containers may take half of that on a busy machine
@@ -99,8 +99,7 @@ def saved(path: Path) -> Notebook:
 @contextlib.contextmanager
 def stages_left_as_found() -> Iterator[None]:
     """Take down what is up afterwards and was not before: a notebook that fails does not come to its own last cell."""
-    stacks = [stage_stack(stage.number) for stage in ladder.STAGE_LIST]
-    down = [stack for stack in stacks if running_driver(stack) is None]
+    down = [stack for stack in all_stacks() if running_driver(stack) is None]
     try:
         yield
     finally:

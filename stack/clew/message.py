@@ -31,6 +31,7 @@ def nobody_consuming(stack: Stack) -> Iterator[None]:
     Pausing a worker would not do: it has a BRPOP outstanding, and Redis would hand it the next message all the same.
     """
     app = Celery(broker=f"redis://127.0.0.1:{stack.ports[REDIS]}/0")
+    app.conf.broker_transport_options = {"socket_timeout": 3, "socket_connect_timeout": 1, "max_retries": 1}
     nodes = [f"celery@{worker}" for worker in WORKERS]
 
     def tell(command: str) -> int:

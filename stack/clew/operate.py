@@ -122,6 +122,7 @@ def up(stack: Stack, say: Say) -> tuple[Driver, float]:
             if before is None:
                 if isinstance(error, KeyboardInterrupt):
                     say(f"Interrupted; taking {stack.title} down again.")
+                (stack.state / "port").unlink(missing_ok=True)
                 driver.down()
             raise
         return driver, time.monotonic() - started

@@ -349,10 +349,11 @@ class DockerState:
     def reachable(self) -> bool:
         return bool(self.version)
 
-    @property
-    def ready(self) -> bool:
-        """`docker compose up` needs nothing more."""
-        return self.reachable and bool(self.compose) and self.image == "current"
+
+def engine_version() -> str:
+    """Return the version of the Docker engine that answers here, nothing when none does."""
+    answer = _docker("version", "--format", "{{.Server.Version}}")
+    return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
 def docker_state() -> DockerState:

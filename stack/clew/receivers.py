@@ -17,11 +17,9 @@ from clew.display import Display, Table, UnifiedDiff, Words
 from clew.drivers import Driver, Say
 from clew.errors import ClewError
 from clew.marks import BEADS
-from clew.paths import ROOT
-from clew.services import LATTICE_DIGIT, Stack, first_port
+from clew.services import strict_stack
 from clew.wait import wait_until
 
-FOLDER = ROOT / ".clew" / "strict"
 LINES_SECONDS = 5
 
 
@@ -48,15 +46,12 @@ def strict_diff(layer: ladder.Layer, fixed: bool = False) -> list[str]:
     return list(difflib.unified_diff(text.splitlines(), strict(text).splitlines(), *names, lineterm="", n=2))
 
 
-def stack() -> Stack:
-    return Stack("strict", FOLDER, LATTICE_DIGIT, first_port(LATTICE_DIGIT))
-
-
 def write(mix: str) -> None:
     """Write the strict layers of `mix` into the experiment's folder."""
-    ladder.write_mix(mix, FOLDER, LATTICE_DIGIT)
+    stack = strict_stack()
+    ladder.write_mix(mix, stack.folder, stack.digit)
     for layer in ladder.LAYERS:
-        path = FOLDER / layer.file
+        path = stack.folder / layer.file
         path.write_text(strict(path.read_text()))
 
 
@@ -115,8 +110,8 @@ class ReceiversFirst:
             return Words("The experiment is not started: a recording is played.", note=self.note)
         write(self.mix)
         try:
-            operate.down(stack())
-            self.driver, _ = operate.up(stack(), say or notebook.say)
+            operate.down(strict_stack())
+            self.driver, _ = operate.up(strict_stack(), say or notebook.say)
         except ClewError as error:
             if notebook.wants_replay() is False:
                 raise
@@ -130,7 +125,7 @@ class ReceiversFirst:
     def down(self) -> Display:
         """End the experiment's services."""
         if self.driver is not None:
-            operate.down(stack())
+            operate.down(strict_stack())
             self.driver = None
         return Words("The experiment's services are down.", note=self.note)
 
@@ -165,13 +160,13 @@ class ReceiversFirst:
         assert self.driver is not None
         before, self.mix = self.mix, mix
         write(mix)
-        journey.restart_changed(stack(), self.driver, before, mix)
+        journey.restart_changed(strict_stack(), self.driver, before, mix)
 
     def outcome(self, fixed: str) -> Outcome:
         assert self.driver is not None
-        answer = client.send(stack(), "MY-TRACE-123", client.seeded_body())
+        answer = client.send(strict_stack(), "MY-TRACE-123", client.seeded_body())
         if answer.status_code == 201:
-            state = client.result(stack(), answer.task_id)
+            state = client.result(strict_stack(), answer.task_id)
             error = state["error"] and state["error"].removeprefix("TypeError: ")
             return Outcome(self.mix, fixed, answer.status_code, state["status"], error)
         found: list[str] = []

@@ -21,10 +21,19 @@ from clew.errors import ClewError
 from clew.logs import Line
 from clew.marks import BEADS, COLOURS, NO_ID
 from clew.services import SERVICES
-from clew.trace import Hop, Run
+from clew.trace import Hop, Run, command
 
 told = False
-out = Console(highlight=False, soft_wrap=True)
+
+
+class Pipe(Console):
+    """A console whose reader may go away: that is for the command to end by, not an error to exit with."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = Pipe(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 SERVICE_COLOURS = dict(
@@ -93,12 +102,8 @@ def trail(run: Run, console: Console = out) -> None:
         console.print(Text.assemble("The trail ends in ", (end["hop"], "bold"), f": {end['file']}:{end['line']}"))
     if run.stage is not None:
         last = run.stage == ladder.FIXED.number
-        then = (
-            f"make stage-{run.stage} logs ID={run.answered_id}"
-            if last or run.unusable
-            else f"make stage-{run.stage + 1} diff"
-        )
-        next_step(then, console)
+        own = last or run.unusable
+        next_step(command(run, f"logs ID={run.answered_id}") if own else command(run, "diff", further=1), console)
 
 
 def save_picture(run: Run, path: Path) -> None:
@@ -158,7 +163,7 @@ def stage_diff(diff: StageDiff) -> None:
             out.print(Text(name, style="bold"))
             out.print(_coloured(lines))
             out.print()
-    next_step(f"make stage-{diff.number} trace")
+    next_step(command(diff.after, "trace"))
 
 
 def _coloured(lines: Sequence[str]) -> Text:

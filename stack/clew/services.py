@@ -37,7 +37,7 @@ def port_prefix() -> str:
     """
     prefix = os.environ.get("CLEW_PORTS") or DEFAULT_PORTS
     if not re.fullmatch(r"[1-9][0-9]{1,2}", prefix) or int(prefix) > 654:
-        raise ClewError(f"CLEW_PORTS is {prefix!r}; it may be 11 to 654, and stands before N0 to N9.", "make doctor")
+        raise ClewError(f"CLEW_PORTS is {prefix!r}; it may be 10 to 654, and stands before N0 to N9.", "make doctor")
     return prefix
 
 
@@ -65,7 +65,7 @@ def checked_service(name: str) -> str:
 
 @dataclass(frozen=True)
 class Stack:
-    """One running place of the nine services: a stage's, or the lattice's.
+    """One running place of the nine services: a stage's, the lattice's, or that of the experiment with strict layers.
 
     `digit` names the block of host ports, 80`digit`0 to 80`digit`9; `port` is the front door's.
     """
@@ -77,7 +77,7 @@ class Stack:
 
     @property
     def number(self) -> int | None:
-        """The stage's number; None for the lattice."""
+        """The stage's number; None for a stack that is no stage's."""
         return self.digit if self.digit != LATTICE_DIGIT else None
 
     @property
@@ -102,7 +102,7 @@ class Stack:
 
     @property
     def title(self) -> str:
-        return f"Stage {self.number}" if self.number is not None else "The lattice"
+        return f"Stage {self.number}" if self.number is not None else f"The {self.name.partition('-')[0]} stack"
 
     @property
     def ports(self) -> dict[str, int]:
@@ -145,3 +145,13 @@ def lattice_stack() -> Stack:
     """Return the stack on which the mixes run; its folder is written by whoever uses it."""
     # Two folders deep, as a stage is, so that its compose.yaml finds `../../stack`.
     return Stack(named("lattice"), ROOT / ".clew" / named("mix"), LATTICE_DIGIT, first_port(LATTICE_DIGIT))
+
+
+def strict_stack() -> Stack:
+    """Return the stack of the experiment with strict layers, on the lattice's ports; it writes its folder itself."""
+    return Stack(named("strict"), ROOT / ".clew" / named("strict"), LATTICE_DIGIT, first_port(LATTICE_DIGIT))
+
+
+def all_stacks() -> list[Stack]:
+    """Return every stack that may be up."""
+    return [*(stage_stack(stage.number) for stage in ladder.STAGE_LIST), lattice_stack(), strict_stack()]

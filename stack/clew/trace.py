@@ -15,11 +15,12 @@ from clew.drivers import Driver, driver_of
 from clew.errors import ClewError
 from clew.logs import Line
 from clew.paths import ROOT
-from clew.services import WORKERS, Stack
+from clew.services import WORKERS, Stack, stage_stack
 from clew.wait import wait_until
 
 CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
 LINES_SECONDS = 20
+DERIVED = ("ends_in", "expected", "task_ms", "unusable")  # what `Run.to_json` tells beside the fields
 
 
 @dataclass
@@ -79,7 +80,10 @@ class Run:
             if hop.verdict != "kept":
                 file = f"{self.folder}/{layer.file}"
                 hand_off = int(hop.at.rpartition(":")[2]) if hop.at else None
-                path = ROOT / file if (ROOT / file).exists() else ladder.source(layer, fixed=False)
+                # A mix is made of the two ends, and its folder holds another one by now.
+                fixed = self.mix[ladder.LAYERS.index(layer)] == "1"
+                own = ROOT / file
+                path = own if self.stage is not None and own.exists() else ladder.source(layer, fixed)
                 return {"hop": layer.hop, "file": file, "line": ladder.cause_line(path, layer, hand_off)}
         return None
 
@@ -100,13 +104,13 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain data, with everything `from_json` needs."""
-        return {**asdict(self), "ends_in": self.ends_in, "expected": self.expected, "task_ms": self.task_ms}
+        derived = {name: getattr(self, name) for name in DERIVED}
+        return {**asdict(self), **derived}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Run:
         """Make a run of what `to_json` returned."""
-        derived = {"ends_in", "expected", "task_ms", "as_predicted"}
-        known = {name: value for name, value in data.items() if name not in derived}
+        known = {name: value for name, value in data.items() if name not in (*DERIVED, "as_predicted")}
         return cls(**{**known, "hops": [Hop(**hop) for hop in data["hops"]]})
 
 
@@ -220,6 +224,11 @@ def _own_lines(lines: list[Line], hop_lines: list[Line], answer: client.Answer, 
     ]
 
 
+def command(run: Run, verb: str, further: int = 0) -> str:
+    """Return what to type for a verb on a run's stage, or `further` stages on."""
+    return stage_stack(run.stage + further).command(verb) if run.stage is not None else "make lattice"
+
+
 def check(run: Run) -> None:
     """Hold a run against the truth table.
 
@@ -236,4 +245,4 @@ def check(run: Run) -> None:
     reason = "; ".join(wrong)
     if run.ambiguous:
         reason += ". Other requests ran at the same time, so some lines cannot be told apart"
-    raise ClewError(f"Not as the truth table says: {reason}.", f"make stage-{run.stage} trace")
+    raise ClewError(f"Not as the truth table says: {reason}.", command(run, "trace"))

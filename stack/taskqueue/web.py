@@ -89,7 +89,7 @@ def health() -> JSONResponse:
 def create_app(stage_router: APIRouter) -> ASGIApp:
     """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
     logs.configure()
-    app = errors.Application(title="Clew task queue", version="1.0.0", responses=errors.documented(503))
+    app = errors.Application(title="Clew task queue", version="1.0.0", responses=errors.documented(500, 503))
     app.include_router(stage_router, responses=errors.documented(400, 413, 422))
     app.include_router(router)
     errors.install(app)

@@ -7,6 +7,7 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from raw_http import post
 from up import Up
@@ -132,6 +133,14 @@ def test_a_line_feed_in_an_id_injects_no_log_line(stage_5: Up) -> None:
 
     assert answer.status in (201, 400)
     assert not any(line["message"] == "forged" for line in logs.read(stage_5.driver))
+
+
+def test_a_line_separator_in_a_path_makes_no_second_line(stage_5: Up) -> None:
+    httpx.get(f"{stage_5.stack.url}/a%E2%80%A8b%C2%85c", trust_env=False)
+
+    wait_until(
+        lambda: any("\u2028" in text and "\x85" in text for text in all_texts(stage_5)), 5, "nginx's line, whole", ""
+    )
 
 
 def test_after_all_that_every_line_is_one_json_object(stage_5: Up) -> None:

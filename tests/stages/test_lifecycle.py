@@ -17,13 +17,14 @@ import pytest
 from up import Up, require
 
 from clew import client, ladder, operate
+from clew.cli import cli as main
 from clew.drivers import local
 from clew.drivers.docker import DockerDriver
 from clew.drivers.local import LocalDriver
 from clew.errors import ClewError
 from clew.message import message
 from clew.operate import is_ready
-from clew.services import API_SERVERS, SERVICES, WORKERS, Stack, stage_stack
+from clew.services import API_SERVERS, REDIS, SERVICES, WORKERS, Stack, stage_stack
 from clew.trace import check, trace
 from clew.wait import wait_until
 
@@ -115,6 +116,60 @@ def test_an_up_on_another_port_says_where_it_is_up_and_changes_nothing(stack: St
     assert refused.returncode == 1
     assert f"Stage 2 is already up on port {stack.port}." in refused.stderr
     assert clew("check", "2").returncode == 0
+
+
+def test_a_port_that_could_not_be_had_is_not_remembered(stack: Stack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = clew("up", "2", PORT=str(taken.getsockname()[1]))
+
+        assert refused.returncode == 1
+        assert "is taken" in refused.stderr
+        assert clew("up", "2").returncode == 0
+
+
+def test_a_front_door_where_another_service_of_the_stage_listens_is_refused(stack: Stack) -> None:
+    refused = clew("up", "2", PORT=str(stack.ports["flower"]))
+
+    assert refused.returncode == 1
+    assert f"Port {stack.ports['flower']} is flower's own." in refused.stderr
+    assert "up PORT=" in refused.stderr
+    assert processes_of(stack) == []
+
+
+@pytest.mark.parametrize(
+    "environment", [{"DOCKER_HOST": "tcp://nosuch.invalid:2375"}, {"DOCKER_CONTEXT": "nosuch"}], ids=str
+)
+def test_a_docker_client_that_reaches_nothing_is_no_hindrance_to_local_processes(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    require("docker")
+    up, down = clew("up", "2", **environment), clew("down", "2", **environment)
+
+    assert (up.returncode, down.returncode) == (0, 0), up.stderr + down.stderr
+
+
+def test_down_all_ends_the_others_when_one_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def end(stack: Stack) -> None:
+        asked.append(stack.name.removesuffix(f"-{os.environ['CLEW_PORTS']}"))
+        if stack.number == 1:
+            raise ClewError("It would not end.", "make doctor")
+
+    monkeypatch.setattr(operate, "down", end)
+    with pytest.raises(ClewError, match="It would not end"):
+        main.main(["down", "all"], standalone_mode=False)
+    assert asked == [*(f"stage-{number}" for number in range(6)), "lattice", "strict"]
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(stage_5: Up) -> None:
+    line = f"{sys.executable} -m clew logs 5 | head -n 1"
+    read = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, timeout=30)
+
+    assert (read.returncode, read.stderr) == (0, "")
+    assert len(read.stdout.splitlines()) == 1
 
 
 def test_a_supervisor_that_does_not_answer_does_not_hang_down(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +333,28 @@ def test_pause_freezes_and_unpause_lets_go_on(stage_5: Up) -> None:
         stage_5.driver.unpause(server)
     wait_until(lambda: is_ready(stage_5.stack, server), 10, server, "")
     assert stage_5.driver.status()[server] == "running"
+
+
+@pytest.mark.timeout(60)
+def test_a_message_is_not_waited_for_without_end_when_redis_is_frozen(stage_5: Up) -> None:
+    stage_5.driver.pause(REDIS)
+    try:
+        with pytest.raises(ClewError, match="Redis does not answer"):
+            message(stage_5.stack, "MY-TRACE-123", client.seeded_body())
+    finally:
+        stage_5.driver.unpause(REDIS)
+    wait_until(lambda: not not_ready(stage_5.stack), 30, "every service to be ready", "")
+    assert trace(stage_5.stack, driver=stage_5.driver).verdicts == ("kept",) * 5
+
+
+def not_ready(stack: Stack) -> list[str]:
+    return [service for service in SERVICES if not is_ready(stack, service)]
+
+
+def test_what_supervisord_cannot_do_is_said(stage_5: Up) -> None:
+    stage_5.driver.start(WORKERS[0])  # it runs: nothing to do
+    with pytest.raises(ClewError, match="BAD_NAME"):
+        stage_5.driver.start("nosuch")
 
 
 def test_a_service_that_crashes_comes_back_by_itself(stage_5: Up) -> None:

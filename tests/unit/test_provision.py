@@ -340,7 +340,6 @@ def test_no_docker_command(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     state = provision.docker_state()
     assert not state.reachable
-    assert not state.ready
     assert state.reasons == ("The docker command is not on this machine.",)
 
 
@@ -355,7 +354,6 @@ def test_docker_with_all_it_needs(docker, image_files, monkeypatch):
     docker(CURRENT)
     monkeypatch.setenv("INPUTS", provision.image_inputs())
     state = provision.docker_state()
-    assert state.ready
     assert state.base_image
     assert (state.version, state.compose, state.image, state.reasons) == ("2.26", "2.26", "current", ())
 
@@ -365,7 +363,6 @@ def test_image_of_an_older_dockerfile(docker, image_files, monkeypatch):
     monkeypatch.setenv("INPUTS", "another")
     state = provision.docker_state()
     assert state.image == "outdated"
-    assert not state.ready
     assert state.reasons == ("The image clew-stack:latest is outdated.",)
 
 
@@ -373,7 +370,6 @@ def test_engine_without_plugins_and_images(docker, image_files):
     docker('[ "$1" = version ] && echo 20.10')
     state = provision.docker_state()
     assert state.reachable
-    assert not state.ready
     assert (state.version, state.compose, state.buildx, state.image) == ("20.10", "", "", "absent")
     assert len(state.reasons) == 4
 

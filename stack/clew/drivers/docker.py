@@ -71,11 +71,16 @@ class DockerDriver:
         self._compose("down", "--volumes", "--remove-orphans", "--timeout", "10", seconds=120)
 
     def status(self) -> dict[str, str]:
-        found = self._docker(
-            "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}",
-            "--filter", f"label=com.docker.compose.project.working_dir={self.stack.folder}",
-            "--format", '{{.Label "com.docker.compose.service"}} {{.State}}', seconds=10,
-        )  # fmt: skip
+        try:
+            found = self._docker(
+                "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}",
+                "--filter", f"label=com.docker.compose.project.working_dir={self.stack.folder}",
+                "--format", '{{.Label "com.docker.compose.service"}} {{.State}}', seconds=10,
+            )  # fmt: skip
+        except ClewError as error:
+            if provision.engine_version():
+                raise
+            raise NoEngine(error.message, error.next_step) from None
         states = dict(line.split() for line in found.splitlines())
         return {name: STATES.get(states[name], "stopped") if name in states else "absent" for name in SERVICES}
 
@@ -84,7 +89,7 @@ class DockerDriver:
         present = [name for name, state in self.status().items() if state != "absent"]
 
         def lines(service: str) -> list[str]:
-            return self._docker("logs", *window, self._container(service), merged=True).splitlines()
+            return self._docker("logs", *window, self._container(service), merged=True).split("\n")
 
         with ThreadPoolExecutor() as pool:
             return {name: [] for name in SERVICES} | dict(zip(present, pool.map(lines, present), strict=True))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from supervisor.xmlrpc import Faults
 
 from clew import provision
 from clew.drivers.base import Say
@@ -29,10 +30,8 @@ from clew.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS, 
 from clew.wait import wait_until
 
 MARK = "CLEW_STACK_STATE"  # in every process's environment, so that what a crash left behind is found again
-OVERWRITE_ENVIRONMENT = (
-    "nginx",
-    "redis-server",
-)  # where they keep their title; their working folder tells whose they are
+# They keep their title where the environment was; their working folder tells whose they are.
+OVERWRITE_ENVIRONMENT = ("nginx", "redis-server", "valkey-server")
 NEEDED_BYTES = 100 * 1024 * 1024
 RPC_SECONDS = 15  # a service may take 10 to stop
 LOG_CHUNK = 256 * 1024
@@ -111,14 +110,18 @@ class LocalDriver:
         except subprocess.SubprocessError as error:
             words = output.read_text(errors="replace").strip()[-500:] or str(error)
             raise ClewError(f"supervisord did not start: {words}", self.stack.command("down")) from None
-        wait_until(self._supervisor_answers, 10, "supervisord to answer", self.stack.command("down"), every=0.02)
+        try:
+            wait_until(self._supervisor_answers, 10, "supervisord to answer", self.stack.command("down"), every=0.02)
+        except ClewError as error:
+            log = self.home / "supervisord.log"
+            words = log.read_text(errors="replace").strip()[-500:] if log.exists() else ""
+            raise ClewError(f"{error.message}\n{words}".rstrip(), error.next_step) from None
 
     def down(self) -> None:
         if self._supervisor_answers():
-            pid = self._call("getPID")
-            with contextlib.suppress(*NO_ANSWER):
-                self._call("shutdown")
             with contextlib.suppress(ClewError):  # what is left then is ended below
+                pid = self._call("getPID")
+                self._call("shutdown")
                 wait_until(lambda: self._has_ended(pid), 25, "supervisord to end", "", every=0.05)
         self._end_leftovers()
         self.socket.unlink(missing_ok=True)
@@ -152,12 +155,10 @@ class LocalDriver:
             self.stop(service)
 
     def stop(self, service: str) -> None:
-        with contextlib.suppress(xmlrpc.client.Fault):  # it does not run
-            self._call("stopProcess", f"stack:{service}")
+        self._call("stopProcess", f"stack:{service}", but=Faults.NOT_RUNNING)
 
     def start(self, service: str) -> None:
-        with contextlib.suppress(xmlrpc.client.Fault):  # it runs
-            self._call("startProcess", f"stack:{service}", False)
+        self._call("startProcess", f"stack:{service}", False, but=Faults.ALREADY_STARTED)
 
     def restart(self, services: Sequence[str]) -> None:
         for service in services:
@@ -201,19 +202,35 @@ class LocalDriver:
         main = psutil.Process(pid)
         return [main, *main.children(recursive=True)]
 
-    def _call(self, method: str, *arguments: Any) -> Any:
+    def _call(self, method: str, *arguments: Any, but: int | None = None) -> Any:
+        """Call supervisord; the fault `but` says that there is nothing to do.
+
+        Raises:
+            ClewError: it does not answer, or cannot do it.
+        """
+        try:
+            return self._rpc(method, *arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == but:
+                return None
+            reason = f"supervisord cannot {method}({', '.join(map(str, arguments))}): {fault.faultString}."
+            raise ClewError(reason, self.stack.command("status")) from None
+        except NO_ANSWER as error:
+            raise ClewError(f"supervisord does not answer: {error}.", self.stack.command("up")) from None
+
+    def _rpc(self, method: str, *arguments: Any) -> Any:
         with xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self.socket)) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 
     def _supervisor_answers(self) -> bool:
         try:
-            return bool(self._call("getState")["statename"] == "RUNNING")
+            return bool(self._rpc("getState")["statename"] == "RUNNING")
         except NO_ANSWER:
             return False
 
     def _has_ended(self, pid: int) -> bool:
         with contextlib.suppress(*NO_ANSWER):
-            self._call("getState")  # being asked makes it look at its children, which else it does once a second
+            self._rpc("getState")  # being asked makes it look at its children, which else it does once a second
         try:
             return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
@@ -339,7 +356,7 @@ class LocalDriver:
                 content = file.read(step) + content
         if position:
             content = content.partition(b"\n")[2]
-        return content.decode(errors="replace").splitlines()
+        return content.decode(errors="replace").split("\n")
 
 
 def _begins_before(content: bytes, since: float) -> bool:

@@ -15,8 +15,12 @@ def check_ports(stack: Stack, privileged: bool) -> None:
     """Make sure that nobody listens on the ports of a stack that is down.
 
     Raises:
-        ClewError: a port is taken, or is below 1024 and whoever shall open it is not `privileged`.
+        ClewError: a port is taken, or two services want the same, or it is below 1024 and whoever shall open it is not
+            `privileged`.
     """
+    for service, port in stack.ports.items():
+        if service != NGINX and port == stack.port:
+            raise ClewError(f"Port {port} is {service}'s own.", stack.command("up PORT=8180"))
     for service, port in stack.ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
