@@ -68,6 +68,7 @@ def down(stage: str, as_json: bool) -> None:
     """End the stage's services, also what a crash left behind, and remove their data."""
     stacks = all_stacks() if stage == "all" else [stage_stack(stage)]
     ended: dict[str, str | None] = {}
+    titles = {stack.name: stack.title for stack in stacks}
     errors: list[ClewError] = []
     for stack in stacks:
         try:
@@ -81,7 +82,7 @@ def down(stage: str, as_json: bool) -> None:
         return
     for name, driver in ended.items():
         if driver or stage != "all":
-            render.out.print(f"{name} is down{'' if driver else ' already'}.")
+            render.out.print(f"{titles[name]} is down{'' if driver else ' already'}.")
     if not any(ended.values()) and stage == "all":
         render.out.print("Nothing was up.")
 
@@ -127,7 +128,8 @@ def send(stage: str, correlation_id: str | None, task_type: str, data: str | Non
         render.out.print(
             f"answered {answer.status_code} in {answer.ms:.1f} ms, X-Request-ID: {answer.answered_id}", markup=False
         )
-        render.out.print(json.dumps(answer.body), markup=False)
+        if answer.status_code == 201:
+            render.out.print(json.dumps(answer.body), markup=False)
     if answer.status_code != 201:
         raise client.refused(stack, answer)
     if not as_json:
@@ -342,7 +344,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        render.error(ClewError("Interrupted.", "make doctor"))
+        render.error(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"))
         sys.exit(130)
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,7 +26,8 @@ STYLE = f"""<style>
 .clew table {{border-collapse:collapse; width:100%; table-layout:auto; margin:4px 0}}
 .clew :is(td, th) {{text-align:left !important; vertical-align:top; padding:2px 8px; border:0; background:none}}
 .clew tr {{background:none !important}}
-.clew .thread {{table-layout:fixed}}
+.clew .wide {{overflow-x:auto}}
+.clew .thread {{table-layout:fixed; min-width:640px}}
 .clew .thread :is(td, th) {{text-align:center !important; padding:1px 2px; overflow-wrap:anywhere}}
 .clew .thread svg {{display:block; width:calc(100% + 16px); height:30px; margin:0 -8px; overflow:visible}}
 .clew :is(.mono, pre) {{font-family:var(--jp-code-font-family, monospace); font-size:12px}}
@@ -131,8 +132,8 @@ class Trail(Display):
         if self.run.unusable:
             return f"This ID may not pass as it is, so nginx made another: {self.run.answered_id}"
         if end is None:
-            return "The thread reaches the worker: one ID through five layers."
-        return f"The thread is cut in {end['hop']}: {end['file']}, line {end['line']}"
+            return "The trail reaches the worker: one ID through five layers."
+        return f"The trail ends in {end['hop']}: {end['file']}, line {end['line']}"
 
     def title(self) -> str:
         run = self.run
@@ -144,7 +145,7 @@ class Trail(Display):
         width = max(len(hop.id or NO_ID) for hop in self.run.hops)
         hops = [
             f"  {BEADS[hop.verdict]} {hop.hop:<14} {hop.verdict:<9} {hop.id or NO_ID:<{width}}"
-            + (f" {hop.ms:8.1f} ms" if hop.ms is not None else " " * 12)
+            + f" {hop.shown_ms:>11}"
             + f"  {hop.service or f'one of {hop.candidates} lines'}"
             for hop in self.run.hops
         ]
@@ -161,7 +162,7 @@ class Trail(Display):
             ("th", ["client", *(hop.hop for hop in run.hops)]),
             ("td", ["sent", *(f"{BEADS[hop.verdict]} {hop.verdict}" for hop in run.hops)]),
             ("td", [run.sent_id, *(hop.id or NO_ID for hop in run.hops)]),
-            ("td", ["0 ms", *(f"{hop.ms:.1f} ms" if hop.ms is not None else "?" for hop in run.hops)]),
+            ("td", ["0 ms", *(hop.shown_ms or "?" for hop in run.hops)]),
             ("td", ["", *(hop.service or f"one of {hop.candidates} lines" for hop in run.hops)]),
         ]
         cells = "".join(
@@ -170,7 +171,7 @@ class Trail(Display):
         )
         return (
             f"<div>{with_id(self.title(), run.sent_id)}</div>"
-            f'<table class="thread"><tr>{beads}</tr>{cells}</table>'
+            f'<div class="wide"><table class="thread"><tr>{beads}</tr>{cells}</table></div>'
             f"<div><b>{escape(self.ending())}</b></div>"
         )
 

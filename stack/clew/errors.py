@@ -9,3 +9,7 @@ class ClewError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nNext: {self.next_step}"
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback, which would say nothing more."""
+        return str(self).splitlines()

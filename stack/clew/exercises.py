@@ -41,7 +41,7 @@ def require(condition: bool, words: str) -> None:
 
 
 def started(value: Any) -> None:
-    require(value is not None and value is not ..., "Not solved yet: your function returns nothing. Replace the `...`.")
+    require(value is not None and value is not ..., "Not solved yet: your function returns nothing.")
 
 
 # --- 00: search by hand -----------------------------------------------------------------------------------------------
@@ -105,6 +105,11 @@ def keep_or_make(decide: Callable[[str, str], Any]) -> str:
         decide(f"{SENT}\n", OWN) == OWN and decide(f"{SENT} and more", OWN) == OWN,
         "Your pattern is happy with a good beginning: what follows it is not looked at. Match the whole text "
         "(re.fullmatch, or ^…\\Z; a $ alone overlooks a newline).",
+    )
+    require(
+        decide("é-1", OWN) == OWN,
+        "é is a letter to you: in Python `\\w` means any language's. Name the letters, [A-Za-z0-9._-]: what reads the "
+        "ID after you may know no others.",
     )
     require(
         decide("a" * 129, OWN) == OWN,
@@ -184,6 +189,12 @@ def conduit(make: Callable[..., Any]) -> str:
         "and pass it on.",
     )
     require(passed == SENT, f"You pass {passed!r} on; the route gave you {SENT}. This layer only carries the ID.")
+    create_task(**wanted, correlation_id=SENT, colour="blue")
+    require(
+        "colour" not in calls[-1],
+        "The ID arrives, and so does whatever else fell into `**_`: the next layer gets arguments it never heard of. "
+        "Take correlation_id by name, and pass on that alone.",
+    )
     require(answer == TASK, "Return the task ID that submit returns: the client needs it.")
     try:
         create_task(**wanted)

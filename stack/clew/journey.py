@@ -96,7 +96,7 @@ def matrix_markdown(runs: list[Run], name: Callable[[Run], str]) -> str:
     """Return the verdicts of the runs as a Markdown table, a row a run, with the milliseconds of each hop."""
     rows = ["| | " + " | ".join(ladder.HOPS) + " | as predicted |", "|---|" + "---|" * (len(ladder.HOPS) + 1)]
     for run in runs:
-        cells = [hop.verdict + (f" ({hop.ms:.1f} ms)" if hop.ms is not None else "") for hop in run.hops]
+        cells = [hop.verdict + (f" ({hop.shown_ms})" if hop.shown_ms else "") for hop in run.hops]
         rows.append(f"| {name(run)} | " + " | ".join(cells) + f" | {'yes' if run.as_predicted else 'NO'} |")
     return "\n".join(rows) + "\n"
 

@@ -27,10 +27,7 @@ FATAL_WARNINGS = """import warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", module="ipykernel")"""
 NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # nor the question whether they are wanted
-METADATA = {
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
-}
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What differs between any two runs of the same lesson, and says nothing new.
 NOISE = (
     (r"<svg.*?</svg>", ""),
@@ -146,7 +143,8 @@ def execute(path: Path, replay: bool) -> Notebook:
                 output.execution_count = cell.execution_count
             if output.get("name") == "stderr":
                 raise ClewError(f"{path.name}: cell {cell.id} wrote to standard error: {output.text}", "make lab")
-    notebook.metadata = METADATA
+    # As JupyterLab would write it, so that opening a notebook does not change it.
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": notebook.metadata.language_info}
     return notebook
 
 

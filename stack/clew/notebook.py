@@ -46,7 +46,7 @@ READY = ("running",)
 
 def say(text: str) -> None:
     """Tell in a cell what goes on; `quiet` takes it away when it is over."""
-    print(text, file=sys.stderr, flush=True)
+    print(text, flush=True)
 
 
 def quiet() -> None:
@@ -148,7 +148,8 @@ class Stage:
                 ok=False,
                 note=self.note,
             )
-        return Words(f"Stage {self.number} is up: nine of nine services are ready.", ok=True)
+        until = " They stay until stage.down() or make down." if self.started_here else ""
+        return Words(f"Stage {self.number} is up: nine of nine services are ready.{until}", ok=True)
 
     def _look_or_start(self) -> None:
         self.driver = running_driver(self.stack)
@@ -165,9 +166,13 @@ class Stage:
             client.warm_up(self.stack)
         except KeyboardInterrupt:
             self.down()
-            raise
+            raise ClewError(f"Interrupted: {self.stack.title} is down again.", "stage.up()") from None
         finally:
             quiet()
+
+    def _require_up(self) -> None:
+        if running_driver(self.stack) is None:
+            raise ClewError(f"{self.stack.title} is not up.", "stage.up()")
 
     def down(self) -> Display:
         """End the services if this notebook started them."""
@@ -186,7 +191,7 @@ class Stage:
         if self.replayed:
             answer = self.replayed.answer(correlation_id, data)
         else:
-            driver_of(self.stack)
+            self._require_up()
             answer = client.send_task(self.stack, correlation_id, client.seeded_body(data))
         self.since, self.looks = answer, 0
         return Submitted(answer, self.note)
@@ -243,6 +248,7 @@ class Stage:
         """
         if self.replayed:
             return Traced(self.replayed.run(correlation_id, data), self.note)
+        self._require_up()
         run = trace.trace(self.stack, correlation_id, client.seeded_body(data))
         return Traced(run)
 
@@ -264,6 +270,7 @@ class Stage:
         """Send one more request and open its message while it waits in Redis."""
         if self.replayed:
             return MessageXray(self.replayed.entry["message"], self.note)
+        self._require_up()
         found = message.message(self.stack, correlation_id, client.seeded_body())
         client.result(self.stack, found["task_id"])
         return MessageXray(found)
@@ -283,6 +290,7 @@ class Stage:
         if self.replayed:
             yield
             return
+        self._require_up()
         with message.nobody_consuming(self.stack):
             yield
 
@@ -295,6 +303,8 @@ class Stage:
         return self._ask("DELETE", task_id)
 
     def _ask(self, method: str, task_id: str) -> Words:
+        if not self.replayed:
+            self._require_up()
         answer = self.replayed.asked(method, task_id) if self.replayed else client.ask(self.stack, method, task_id)
         shown = answer["body"].get("detail") or ", ".join(
             f"{name}: {value}" for name, value in answer["body"].items() if value is not None and name != "result"
@@ -381,6 +391,8 @@ def source(number: int, hop: str) -> Source:
     fixed = this.mix[ladder.LAYERS.index(layer)] == "1"
     changed = set(_changed_lines(layer, fixed)) or {anchor}
     first, last = max(1, min(changed | {anchor}) - 3), min(len(lines), max(min(changed) + 12, anchor) + 3)
+    while not lines[first - 1].strip():
+        first += 1
     return Source(
         f"stages/{this.slug}/{layer.file}",
         first,
@@ -420,7 +432,7 @@ def predict(**verdicts: str) -> dict[str, str]:
     Raises:
         ClewError: a name that is no hop, or a word that is no verdict.
     """
-    prediction = {name.replace("_", "-"): verdict for name, verdict in verdicts.items()}
+    prediction = {name.replace("_", "-"): verdict.lower() for name, verdict in verdicts.items()}
     words = ("kept", "replaced", "missing", "?")
     for hop, verdict in prediction.items():
         if hop not in ladder.HOPS:

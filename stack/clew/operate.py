@@ -111,7 +111,10 @@ def up(stack: Stack, say: Say) -> tuple[Driver, float]:
         driver = before or choose(stack, say)
         started = time.monotonic()
         try:
-            say(f"Starting {stack.title if before is None else 'what is not up'} ({driver.name} driver).")
+            if before is not None and set(before.status().values()) == {"running"}:
+                say(f"{stack.title} is up already ({driver.name} driver).")
+            else:
+                say(f"Starting {stack.title if before is None else 'what is not up'} ({driver.name} driver).")
             remember_port(stack)
             driver.up()
             try:

@@ -117,14 +117,13 @@ def save_picture(run: Run, path: Path) -> None:
 
 def _hop_line(hop: Hop, width: int) -> Text:
     style = COLOURS[hop.verdict]
-    ms = f"{hop.ms:8.1f} ms" if hop.ms is not None else " " * 11
     where = hop.service or f"one of {hop.candidates} lines"
     return Text.assemble(
         "  ",
         (BEADS[hop.verdict], style),
         f" {hop.hop:<14} ",
         (f"{hop.verdict:<9}", style),
-        f" {hop.id or NO_ID:<{width}} {ms}   {where}",
+        f" {hop.id or NO_ID:<{width}} {hop.shown_ms:>11}   {where}",
     )
 
 
@@ -163,7 +162,7 @@ def stage_diff(diff: StageDiff) -> None:
             out.print(Text(name, style="bold"))
             out.print(_coloured(lines))
             out.print()
-    next_step(command(diff.after, "trace"))
+    next_step(command(diff.after, "up trace"))
 
 
 def _coloured(lines: Sequence[str]) -> Text:
@@ -185,9 +184,7 @@ def matrix(runs: Sequence[Run], expectation: bool = False) -> None:
             table.add_row(name, *cells, predicted)
         else:
             table.add_row(name, *cells)
-            table.add_row(
-                "", *(Text(f"  {hop.ms:.1f} ms" if hop.ms is not None else "", style="dim") for hop in run.hops)
-            )
+            table.add_row("", *(Text(f"  {hop.shown_ms}", style="dim") for hop in run.hops))
     out.print(table)
 
 

@@ -37,7 +37,9 @@ def port_prefix() -> str:
     """
     prefix = os.environ.get("CLEW_PORTS") or DEFAULT_PORTS
     if not re.fullmatch(r"[1-9][0-9]{1,2}", prefix) or int(prefix) > 654:
-        raise ClewError(f"CLEW_PORTS is {prefix!r}; it may be 10 to 654, and stands before N0 to N9.", "make doctor")
+        raise ClewError(
+            f"CLEW_PORTS is {prefix!r}; it may be 10 to 654, and stands before N0 to N9.", "unset CLEW_PORTS"
+        )
     return prefix
 
 
@@ -53,13 +55,14 @@ def first_port(digit: int) -> int:
 
 
 def checked_service(name: str) -> str:
-    """Return `name` if it is one of the nine.
+    """Return the one of the nine that has this name, or whose name alone begins so.
 
     Raises:
-        ClewError: it is not.
+        ClewError: there is none.
     """
-    if name in SERVICES:
-        return name
+    found = [name] if name in SERVICES else [service for service in SERVICES if service.startswith(name)]
+    if len(found) == 1:
+        return found[0]
     raise ClewError(f"There is no service {name!r}; the nine are {', '.join(SERVICES)}.", "make stage-3 status")
 
 

@@ -39,6 +39,13 @@ class Hop:
     at: str | None = None
     candidates: int = 1
 
+    @property
+    def shown_ms(self) -> str:
+        """`ms` with its unit, empty when unknown; nginx's rounded, because nginx writes whole milliseconds."""
+        if self.ms is None:
+            return ""
+        return f"≈{self.ms:.0f} ms" if self.hop == "nginx" else f"{self.ms:.1f} ms"
+
 
 @dataclass
 class Run:

@@ -52,7 +52,7 @@ def test_the_thread_is_told_by_shape_and_word() -> None:
     text = repr(run.trace())
     assert "● task-service   kept" in text
     assert "○ queue-service  missing" in text
-    assert "cut in queue-service: stages/03-task-service/" in text
+    assert "The trail ends in queue-service: stages/03-task-service/" in text
     html = run.trace()._repr_html_()
     assert "● kept" in html
     assert "○ missing" in html
@@ -99,7 +99,7 @@ def test_interrupted_up_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(operate, "wait_ready", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ClewError, match="Stage 1 is down again"):
         stage_1.up()
     assert running_driver(stage_stack(1)) is None
 

@@ -67,6 +67,7 @@ WRONG = {
         (lambda sent, own: sent or own, "whatever is not empty"),
         (lambda sent, own: sent if re.match("[A-Za-z0-9._-]+", sent) and '"' not in sent else own, "a good beginning"),
         (lambda sent, own: sent if re.match("^[A-Za-z0-9._-]{1,128}$", sent) else own, "overlooks a newline"),
+        (lambda sent, own: sent if re.fullmatch(r"[\w.-]{1,128}", sent) else own, "any language's"),
         (lambda sent, own: sent if re.fullmatch("[A-Za-z0-9._-]+", sent) else own, "129 characters"),
         (lambda sent, own: sent if re.fullmatch("[A-Z0-9-]{1,128}", sent) else own, "does no harm"),
     ],
@@ -96,6 +97,7 @@ WRONG = {
     ],
     "conduit": [
         (lambda submit: lambda task_type, task_data, priority, **_: submit(queue=priority), "`**_` takes the ID"),
+        (lambda submit: lambda task_type, task_data, priority, **_: submit(queue=priority, **_), "fell into `**_`"),
         (
             lambda submit: (
                 lambda task_type, task_data, priority, correlation_id, **_: submit(

@@ -274,7 +274,7 @@ class FullDisk:
         (["up", "x"], {}, "There is no stage x", "make stage-0 up trace"),
         (["up", "1"], {"DRIVER": "podman"}, "DRIVER is 'podman'", "make doctor DRIVER="),
         (["up", "1"], {"PORT": "http"}, "PORT is 'http'", "make stage-1 up PORT=8080"),
-        (["up", "1"], {"CLEW_PORTS": "9999"}, "CLEW_PORTS is '9999'", "make doctor"),
+        (["up", "1"], {"CLEW_PORTS": "9999"}, "CLEW_PORTS is '9999'", "unset CLEW_PORTS"),
         (["trace", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
         (["logs", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
         (["diff", "0"], {}, "Stage 0 is the first", "make stage-1 diff"),

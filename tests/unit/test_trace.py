@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from clew import logs
 from clew.client import Answer
+from clew.display import Trail
 from clew.errors import ClewError
 from clew.logs import Line, parse_line, with_id
 from clew.trace import Hop, Run, check, find_hops
@@ -131,3 +133,28 @@ def test_searching_finds_an_id_in_every_field_and_in_the_text() -> None:
     ]
 
     assert [found["ts"] for found in with_id(lines, "ID-1")] == [1, 2, 3]
+
+
+def test_nginx_s_time_claims_no_more_than_nginx_writes() -> None:
+    assert Hop("nginx", "kept", ms=0.7).shown_ms == "≈1 ms"
+    assert Hop("routes", "kept", ms=0.7).shown_ms == "0.7 ms"
+    assert Hop("routes", "unknown").shown_ms == ""
+
+
+def test_nginx_s_line_stands_after_those_of_the_server_it_asked() -> None:
+    class Logs:
+        def logs(self, since: float | None) -> dict[str, list[str]]:
+            return {
+                "nginx-loadbalancer": ['{"ts": 1000.005, "request_time": 0.005, "message": "nginx"}'],
+                "fastapi-server-1": ['{"ts": 1000.005612, "message": "done"}', '{"ts": 1000.0061, "message": "later"}'],
+            }
+
+    assert [line["message"] for line in logs.read(Logs())] == ["done", "nginx", "later"]  # type: ignore[arg-type]
+
+
+def test_an_id_that_may_not_pass_is_no_end_of_a_trail_in_words() -> None:
+    run = a_run("11100", ["replaced", "replaced", "replaced", "missing", "missing"])
+    run.sent_id = "not usable"
+
+    assert run.to_json()["unusable"] is True
+    assert "nginx made another: MINE" in Trail(run).text()
