@@ -99,7 +99,7 @@ def test_the_trail_leads_to_the_line(open_page):
     page = open_page("explorer/?mix=11101")
     page.locator("#end a").click()
     marked = page.locator(".source .line:target")
-    expect(marked).to_contain_text('log_hand_off("queue-service"')
+    expect(marked).to_contain_text(ladder.LAYERS[3].anchor)
 
 
 def test_an_unknown_mix_shows_stage_3(open_page):
