@@ -73,6 +73,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Replace each `{{ name arguments }}` by what the function of that name returns."""
+    if page.file.src_uri.endswith(".ipynb"):
+        page.meta["hide"] = ["toc"]  # cells and their tables need the width
     if page.file.generated_by or page.file.src_uri.endswith(".ipynb"):
         return markdown
     quotes = Quotes(page, config, files)
