@@ -50,7 +50,7 @@
     const rows = run.lines.filter((line) => line.ms <= until).map((line) => {
       const fields = ["hop", "correlation_id", "request_id", "queue", "status_code", "duration_ms"]
         .filter((name) => name in line).map((name) => `${name}=${line[name] === null ? "–" : line[name]}`).join(" ");
-      const text = `${line.ms.toFixed(1).padStart(6)} ms  ${line.service.padEnd(width)}  ${line.message}  `;
+      const text = `${line.shown.padStart(9)}  ${line.service.padEnd(width)}  ${line.message}  `;
       return (escape(text) + `<span class="fields">${escape(fields)}</span>`)
         .replaceAll(run.id, `<span class="kept">${run.id}</span>`);
     });
@@ -73,7 +73,7 @@
       const shown = hop.verdict === "kept" ? run.id : hop.id || "no ID";
       $("told").textContent = step === "message"
         ? `The message lies in Redis, on the queue “${run.message.queue}”, ${run.idAt ? `with the ID at ${run.idAt}` : "without the client's ID"}.`
-        : `${beads[hop.verdict]} ${hop.hop} in ${hop.service}, after ${hop.ms} ms: ${hop.verdict}, hands on ${shown}.`;
+        : `${beads[hop.verdict]} ${hop.hop} in ${hop.service}, after ${hop.shown_ms}: ${hop.verdict}, hands on ${shown}.`;
     }
     const answer = `Answered 201 after ${run.ms} ms; value at risk $${run.result.toLocaleString("en", { minimumFractionDigits: 2 })}, calculated in ${Math.round(run.taskMs)} ms.`;
     $("end").innerHTML = done < steps.length ? "" : run.end

@@ -213,11 +213,12 @@ class Quotes:
     def figure(self, number: str, name: str) -> str:
         """One figure of a stage's recorded run."""
         run = recorded.stage_run(int(number))
-        ms = {hop.hop: hop.ms for hop in run.hops}
-        figures = {"answered": run.answered_ms, "task": run.task_ms, **ms}
-        if figures.get(name) is None:
+        figures = {"answered": f"{run.answered_ms:.1f} ms", **{hop.hop: hop.shown_ms for hop in run.hops}}
+        if run.task_ms is not None:
+            figures["task"] = f"{run.task_ms:.1f} ms"
+        if not figures.get(name):
             raise PluginError(f"the recorded run has no figure {name!r}")
-        return f"{figures[name]:.1f} ms"
+        return figures[name]
 
     def recorded(self, kind: str = "stages") -> str:
         return recorded.when(kind)

@@ -181,8 +181,9 @@ def trimmed(entry: dict[str, Any], source_url: Any) -> dict[str, Any]:
             **{key: value for key, value in line.items() if key in recorded.FIELDS or key == "service"},
             "message": str(line["message"]).split(": {")[0].replace(entry["task_id"], entry["task_id"][:8] + "…"),
         }
-        for line in entry["lines"]
+        for line in recorded.in_order(entry["lines"])
     ]
+            "shown": recorded.shown_ms(line, entry["sent_at"]),
     end = entry["ends_in"]
     if end:
         layer = next(layer for layer in ladder.LAYERS if layer.hop == end["hop"])
@@ -200,7 +201,10 @@ def trimmed(entry: dict[str, Any], source_url: Any) -> dict[str, Any]:
         "ms": round(entry["answered_ms"], 1),
         "taskMs": entry["task_ms"],
         "result": round(entry["result"]["var_amount"], 2),
-        "hops": [{key: hop[key] for key in ("hop", "verdict", "id", "service", "ms")} for hop in entry["hops"]],
+        "hops": [
+            {key: getattr(hop, key) for key in ("hop", "verdict", "id", "service", "ms", "shown_ms")}
+            for hop in record.run_of(entry).hops
+        ],
         "lines": lines,
         "end": end,
         "message": {key: found[key] for key in ("queue", "properties", "headers", "args", "kwargs", "embed")},

@@ -15,7 +15,8 @@ from clew import ladder, logs, record, render
 from clew.errors import ClewError
 from clew.marks import BEADS, NO_ID
 from clew.paths import ROOT
-from clew.trace import Run
+from clew.services import API_SERVERS, NGINX
+from clew.trace import Hop, Run
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 VERDICT_OF_BEAD = {bead: verdict for verdict, bead in BEADS.items()}
@@ -104,16 +105,32 @@ def trace(number: int) -> str:
     return terminal(f"make stage-{number} up trace ID=MY-TRACE-123", captured.get())
 
 
+def in_order(lines: list[logs.Line]) -> list[logs.Line]:
+    """Return log lines in time order, nginx's after the server's last: its whole milliseconds can tell no better."""
+    done = max((line["ts"] for line in lines if line["service"] in API_SERVERS), default=0.0)
+
+    def key(line: logs.Line) -> tuple[float, bool]:
+        ts, whole = float(line["ts"]), line["service"] == NGINX
+        return (max(ts, done) if whole and done - ts < 0.001 else ts), whole
+
+    return sorted(lines, key=key)
+
+
+def shown_ms(line: logs.Line, sent_at: float) -> str:
+    """Return a log line's milliseconds since the client sent; nginx's are whole."""
+    ms = max(0.0, (line["ts"] - sent_at) * 1000)
+    return f"≈{ms:.0f} ms" if line["service"] == NGINX else f"{ms:.1f} ms"
+
+
 def log_view(lines: list[logs.Line], run: Run, command: str) -> str:
     """Return log lines with milliseconds since the client sent; where the sent ID stands, it is marked."""
     width = max(len(line["service"]) for line in lines)
     rows = []
-    for line in lines:
+    for line in in_order(lines):
         message = str(line["message"])
         message = message.split(": {")[0].replace(run.task_id, run.task_id[:8] + "…")
         fields = " ".join(f"{name}={NO_ID if line[name] is None else line[name]}" for name in FIELDS if name in line)
-        ms = max(0.0, (line["ts"] - run.sent_at) * 1000)
-        text = html.escape(f"{ms:6.1f} ms  {line['service']:<{width}}  {message}  ")
+        text = html.escape(f"{shown_ms(line, run.sent_at):>9}  {line['service']:<{width}}  {message}  ")
         text += f'<span class="fields">{html.escape(fields)}</span>'
         rows.append(text.replace(run.sent_id, f'<span class="kept">{run.sent_id}</span>'))
     return (
@@ -155,9 +172,10 @@ def message(number: int) -> str:
     return "\n".join([f'??? example "The message in Redis, decoded. {place}"', "", *(f"    {line}" for line in body)])
 
 
-def cell(verdict: str, ms: float | None = None) -> str:
-    time = f"<small>{ms:.1f} ms</small>" if ms is not None else ""
-    return f'<td><span class="{verdict}">{BEADS[verdict]} {verdict}</span>{time}</td>'
+def cell(hop: Hop) -> str:
+    return (
+        f'<td><span class="{hop.verdict}">{BEADS[hop.verdict]} {hop.verdict}</span><small>{hop.shown_ms}</small></td>'
+    )
 
 
 def matrix(link: Any) -> str:
@@ -166,7 +184,7 @@ def matrix(link: Any) -> str:
     rows = ""
     for entry in load("stages")["runs"]:
         stage = ladder.stage(entry["stage"])
-        cells = "".join(cell(hop["verdict"], hop["ms"]) for hop in entry["hops"])
+        cells = "".join(cell(hop) for hop in record.run_of(entry).hops)
         rows += (
             f'<tr><th scope="row"><a href="{link(stage.number)}">{stage.number} · {stage.slug[3:]}</a></th>{cells}</tr>'
         )
