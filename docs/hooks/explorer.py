@@ -54,7 +54,7 @@ def bead_places(layout: str) -> dict[str, dict[str, tuple[float, float]]]:
         return {
             **{name: {hop: (x + w - 22, y + h / 2)} for name, hop in lone.items() for x, y, w, h in [places[name]]},
             **{
-                name: {hop: (places[name][0] + 16, places[name][1] + 54 + 46 * n) for n, hop in enumerate(SERVER_HOPS)}
+                name: {hop: (places[name][0] + 15, places[name][1] + 54 + 46 * n) for n, hop in enumerate(SERVER_HOPS)}
                 for name in API_SERVERS
             },
         }
@@ -72,11 +72,16 @@ def bead_places(layout: str) -> dict[str, dict[str, tuple[float, float]]]:
     return found
 
 
-def curve(start: tuple[float, float], end: tuple[float, float], layout: str) -> str:
+def curve(start: tuple[float, float], end: tuple[float, float], layout: str, into: str = "") -> str:
+    """Return a piece of thread as a path; to the message straight out of its box first, past the bead's name."""
     (x1, y1), (x2, y2) = start, end
     if layout == "wide":
+        if into == "message":
+            return f"M{x1:g} {y1:g}h46C{x1 + 84:g} {y1:g} {x1 + 64:g} {y2:g} {x2:g} {y2:g}"
         mx = (x1 + x2) / 2
         return f"M{x1:g} {y1:g}C{mx:g} {y1:g} {mx:g} {y2:g} {x2:g} {y2:g}"
+    if into == "message":
+        return f"M{x1:g} {y1:g}v30C{x1:g} {y1 + 58:g} {x2:g} {y2 - 50:g} {x2:g} {y2:g}"
     bend = y2 - y1
     return f"M{x1:g} {y1:g}C{x1:g} {y1 + 0.45 * bend:g} {x2:g} {y1 + 0.15 * bend:g} {x2:g} {y2:g}"
 
@@ -92,7 +97,7 @@ def pieces(layout: str) -> dict[tuple[str, str, str], str]:
         found[NGINX, name, "routes"] = curve(nginx, routes, layout)
         found[name, name, "task-service"] = curve(routes, task, layout)
         found[name, name, "queue-service"] = curve(task, queue, layout)
-        found[name, REDIS, "message"] = curve(queue, message, layout)
+        found[name, REDIS, "message"] = curve(queue, message, layout, "message")
     for name in WORKERS:
         found[REDIS, name, "worker"] = curve(message, beads[name]["worker"], layout)
     return found
@@ -127,7 +132,7 @@ def label_place(service: str, layout: str) -> tuple[float, float]:
         return x + w / 2, y + h / 2 + 4
     if layout == "wide":
         return x + w / 2, y + 22
-    return (x + w / 2 + 8, y + 22) if service in API_SERVERS else (x + w / 2 - 18, y + h / 2 + 4)
+    return (x + w / 2 + 14, y + 22) if service in API_SERVERS else (x + w / 2 - 18, y + h / 2 + 4)
 
 
 def drawing(layout: str, entry: dict[str, Any]) -> str:
@@ -162,7 +167,7 @@ def drawing(layout: str, entry: dict[str, Any]) -> str:
             parts.append(pictures.bead(x, y, state, 8, hop).replace("<g ", f'<g data-service="{service}" ', 1))
             if hop in SERVER_HOPS:
                 below = f'x="{x:g}" y="{y + 24:g}"'
-                beside = f'x="{x + 14:g}" y="{y + 4:g}" style="text-anchor: start"'
+                beside = f'x="{x + 13:g}" y="{y + 4:g}" style="text-anchor: start"'
                 parts.append(f'<text class="hop" {below if layout == "wide" else beside}>{hop}</text>')
     told = pictures.told(list(verdicts.values()))
     parts.append('<g class="parcel" hidden><circle r="6"/></g>')
