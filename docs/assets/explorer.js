@@ -36,7 +36,7 @@
       }
       for (const thread of map.querySelectorAll(".thread")) thread.dataset.verdict = "none";
       for (const step of reached) piece(step, map).dataset.verdict = carriedInto(step);
-      map.setAttribute("aria-label", `The nine services, and the way of one request through them. ${inWords()}`);
+      map.setAttribute("aria-label", `The nine services, and the way of one request through them. ${inWords()} ${trailEnds()}.`);
     }
     drawLog();
     tell();
@@ -58,8 +58,11 @@
   }
 
   function inWords() {
-    return run.hops.map((hop) => `${hop.hop} ${hop.verdict}`).join(", ") +
-      (run.end ? `. The thread is cut in ${run.end.hop}.` : ". The thread is whole.");
+    return run.hops.map((hop) => `${hop.hop} ${hop.verdict}`).join(", ") + ".";
+  }
+
+  function trailEnds() {
+    return run.end ? `The trail ends in ${run.end.hop}` : "The trail reaches the worker";
   }
 
   function tell() {
@@ -75,10 +78,11 @@
         ? `The message lies in Redis, on the queue “${run.message.queue}”, ${run.idAt ? `with the ID at ${run.idAt}` : "without the client's ID"}.`
         : `${beads[hop.verdict]} ${hop.hop} in ${hop.service}, after ${hop.shown_ms}: ${hop.verdict}, hands on ${shown}.`;
     }
-    const answer = `Answered 201 after ${run.ms} ms; value at risk $${run.result.toLocaleString("en", { minimumFractionDigits: 2 })}, calculated in ${Math.round(run.taskMs)} ms.`;
-    $("end").innerHTML = done < steps.length ? "" : run.end
-      ? `The trail ends in <strong>${run.end.hop}</strong>: <a href="${run.end.url}"><code>${run.end.file}:${run.end.line}</code></a>. ${answer}`
-      : `The trail reaches the worker: one ID, five layers. ${answer}`;
+    $("answer").textContent = `Answered 201 after ${run.ms} ms; value at risk $${run.result.toLocaleString("en", { minimumFractionDigits: 2 })}, calculated in ${Math.round(run.taskMs)} ms.`;
+    for (const id of ["end", "answer"]) $(id).style.visibility = done < steps.length ? "hidden" : "";
+    $("end").innerHTML = run.end
+      ? `The trail ends in <strong>${run.end.hop}</strong>: <a href="${run.end.url}"><code>${run.end.file}:${run.end.line}</code></a>.`
+      : `${trailEnds()}: one ID, five layers.`;
   }
 
   function drawMessage() {
@@ -99,8 +103,9 @@
     const stage = stageOf(mix);
     const name = stage < 0 ? `none: mix ${mix}` : `${stage} · ${titles[stage]}`;
     if (stage >= 0) $("stage").value = stage;
+    $("stage").classList.toggle("unused", stage < 0);
+    $("stage").setAttribute("aria-valuetext", stage < 0 ? `no stage: mix ${mix}` : name);
     $("stage-name").textContent = name;
-    $("stage").setAttribute("aria-valuetext", name);
     $("share").href = `?mix=${mix}`;
     history.replaceState(null, "", `?mix=${mix}${location.hash}`);
     drawMessage();
@@ -149,7 +154,9 @@
     choose(switches.map((one) => (one.checked ? "1" : "0")).join(""));
     play();
   }));
-  $("stage").addEventListener("input", () => choose(stageMix(Number($("stage").value))));
+  for (const used of ["input", "click"]) { // a click on the place where it stands is no input
+    $("stage").addEventListener(used, () => choose(stageMix(Number($("stage").value))));
+  }
   $("play").addEventListener("click", () => {
     if ($("play").textContent === "Play") return void play();
     stop();

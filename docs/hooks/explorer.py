@@ -20,9 +20,9 @@ SERVER_HOPS = ladder.HOPS[1:4]
 
 # name: (viewBox, client, {service: (x, y, width, height)})
 Box = tuple[int, int, int, int]
-LAYOUTS: dict[str, tuple[tuple[int, int], tuple[int, int], dict[str, Box]]] = {
+LAYOUTS: dict[str, tuple[str, tuple[int, int], dict[str, Box]]] = {
     "wide": (
-        (960, 400),
+        "0 14 960 372",
         (52, 200),
         {
             NGINX: (116, 160, 152, 80),
@@ -33,7 +33,7 @@ LAYOUTS: dict[str, tuple[tuple[int, int], tuple[int, int], dict[str, Box]]] = {
         },
     ),
     "tall": (
-        (360, 560),
+        "0 4 360 540",
         (245, 40),
         {
             NGINX: (80, 88, 200, 50),
@@ -137,7 +137,7 @@ def label_place(service: str, layout: str) -> tuple[float, float]:
 
 def drawing(layout: str, entry: dict[str, Any]) -> str:
     """Return one of the two drawings with a recorded run already in it."""
-    (width, height), (client_x, client_y), places = LAYOUTS[layout]
+    view, (client_x, client_y), places = LAYOUTS[layout]
     verdicts = {hop["hop"]: hop["verdict"] for hop in entry["hops"]}
     served = {**{hop["hop"]: hop["service"] for hop in entry["hops"]}, "message": REDIS}
     server, worker = served["routes"], served["worker"]
@@ -172,7 +172,7 @@ def drawing(layout: str, entry: dict[str, Any]) -> str:
     told = pictures.told(list(verdicts.values()))
     parts.append('<g class="parcel" hidden><circle r="6"/></g>')
     return (
-        f'<svg class="map {layout}" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg class="map {layout}" viewBox="{view}" role="img" '
         f'aria-label="The nine services, and the way of one request through them. {told}">'
         f"{''.join(parts)}</svg>"
     )
@@ -183,12 +183,12 @@ def trimmed(entry: dict[str, Any], source_url: Any) -> dict[str, Any]:
     lines = [
         {
             "ms": max(0.0, round((line["ts"] - entry["sent_at"]) * 1000, 1)),
+            "shown": recorded.shown_ms(line, entry["sent_at"]),
             **{key: value for key, value in line.items() if key in recorded.FIELDS or key == "service"},
             "message": str(line["message"]).split(": {")[0].replace(entry["task_id"], entry["task_id"][:8] + "…"),
         }
         for line in recorded.in_order(entry["lines"])
     ]
-            "shown": recorded.shown_ms(line, entry["sent_at"]),
     end = entry["ends_in"]
     if end:
         layer = next(layer for layer in ladder.LAYERS if layer.hop == end["hop"])
@@ -220,9 +220,10 @@ def trimmed(entry: dict[str, Any], source_url: Any) -> dict[str, Any]:
 def page(source_url: Any) -> str:
     """Return the explorer as HTML: usable as a still picture, with the data that its script plays."""
     still = recorded.entry_of(ladder.stage(STILL).mix)
-    run = record.run_of(still)
-    if run.ends_in is None:
+    end = trimmed(still, source_url)["end"]
+    if end is None:
         raise PluginError(f"Stage {STILL} loses nothing: it makes no still picture.")
+    run = record.run_of(still)
     switches = "".join(
         f'<label><input type="checkbox" role="switch" data-layer="{n}"{" checked" if n < STILL else ""}>'
         f"<span>{hop}</span></label>"
@@ -245,10 +246,14 @@ def page(source_url: Any) -> str:
 <button type="button" id="step" class="md-button">Step</button>
 <a id="share" class="md-button" href="?mix={still["mix"]}">Link to this mix</a></div>
 </div>
-<div class="stage-map">{drawing("wide", still)}{drawing("tall", still)}</div>
+<div class="result">
+<div role="status" aria-live="polite"><p id="told">Stage {STILL}: {pictures.in_words(run.verdicts)}</p>
+<p id="end">The trail ends in <strong>{end["hop"]}</strong>:
+<a href="{end["url"]}"><code>{end["file"]}:{end["line"]}</code></a>.</p></div>
 <p class="legend">{legend}</p>
-<p id="told" class="told" role="status" aria-live="polite">Stage {STILL}: {pictures.told(run.verdicts)}</p>
-<p id="end"></p>
+</div>
+<div class="stage-map">{drawing("wide", still)}{drawing("tall", still)}</div>
+<p id="answer"></p>
 <h2 id="log-lines">Log lines</h2>
 <div id="log">{recorded.log_view(run.lines, run, "all nine logs, this request")}</div>
 <h2 id="the-message-in-redis">The message in Redis</h2>

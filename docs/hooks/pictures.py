@@ -42,11 +42,15 @@ def frayed(x: float, y: float) -> str:
     return f'<path class="frayed" d="M{x} {y}h6q5 0 8 -6M{x + 6} {y}q5 0 10 -2M{x + 6} {y}q4 1 7 7"/>'
 
 
+def in_words(verdicts: Sequence[str]) -> str:
+    """Return the verdicts of a trail as a sentence."""
+    return ", ".join(f"{hop} {verdict}" for hop, verdict in zip(ladder.HOPS, verdicts, strict=True)) + "."
+
+
 def told(verdicts: Sequence[str]) -> str:
-    """Return a trail in words."""
-    words = ", ".join(f"{hop} {verdict}" for hop, verdict in zip(ladder.HOPS, verdicts, strict=True))
+    """Return a trail in words, and where it ends."""
     lost = next((hop for hop, verdict in zip(ladder.HOPS, verdicts, strict=True) if verdict != "kept"), None)
-    return f"{words}. {f'The thread is cut in {lost}' if lost else 'The thread is whole'}."
+    return f"{in_words(verdicts)} The trail {f'ends in {lost}' if lost else 'reaches the worker'}."
 
 
 def trail(verdicts: Sequence[str], labels: bool = True) -> str:

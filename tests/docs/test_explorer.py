@@ -30,8 +30,21 @@ def test_every_mix_shows_its_recorded_run(open_page, mix):
         expect(told).to_contain_text(f"{hop} {verdict}")
     ends = page.locator("#end")
     expect(ends).to_contain_text(f"trail ends in {run.ends_in['hop']}" if run.ends_in else "reaches the worker")
+    assert page.locator(".explorer").inner_text().count("rail ends in") == (1 if run.ends_in else 0)
     lines = page.locator("#log pre").inner_text().splitlines()
     assert len(lines) >= 10
+    (by_nginx,) = [n for n, line in enumerate(lines) if "nginx-loadbalancer" in line]
+    assert re.match(r" *≈\d+ ms ", lines[by_nginx])
+    assert any("Request completed" in line for line in lines[:by_nginx])
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_controls_verdict_and_map_fit_a_screen(open_page, mix):
+    page = open_page(f"explorer/?mix={mix}")
+    for part in (".controls", "#told", "#end", ".legend", ".map.wide"):
+        expect(page.locator(f".explorer {part}")).to_be_in_viewport(ratio=1)
+    heights = page.locator(".buttons .md-button").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert len(set(heights)) == 1
 
 
 def test_switches_change_the_address_and_play(open_page):
@@ -44,8 +57,13 @@ def test_switches_change_the_address_and_play(open_page):
     assert beads(page) == ladder.expected("11110")
     page.get_by_role("switch", name="nginx").click()
     expect(page.locator("#stage-name")).to_have_text("none: mix 01110")
+    expect(page.locator("#stage")).to_have_class("unused")
+    expect(page.locator("#stage")).to_have_attribute("aria-valuetext", "no stage: mix 01110")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     assert beads(page) == ladder.expected("01110")
+    page.locator("#stage").press("Home")
+    expect(page.locator("#stage")).not_to_have_class("unused")
+    expect(page).to_have_url(re.compile(r"\?mix=00000$"))
 
 
 def test_the_id_travels(open_page):
@@ -112,5 +130,6 @@ def test_still_picture_without_javascript(open_page):
     expect(page.locator(".controls")).to_be_hidden()
     expect(page.locator(".map.wide")).to_be_visible()
     expect(page.locator("#told")).to_contain_text("Stage 3: nginx kept, routes kept, task-service kept")
+    expect(page.locator("#end")).to_contain_text("The trail ends in queue-service")
     assert page.locator(".explorer .map.wide .bead[data-verdict=kept]").count() == 3
     expect(page.locator("#log pre")).to_contain_text("VaR START")
