@@ -4,16 +4,17 @@
 
 ready() {
   if [ "$1" = worker ]; then
-    test -n "$(find /tmp/worker-ready -newermt '-7 seconds' 2>/dev/null)"
+    test -n "$(find "${READY_FILE:-/tmp/worker-ready}" -newermt '-7 seconds' 2>/dev/null)"
   else
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
   fi
 }
 
-if [ -e /tmp/was-ready ]; then
+was_ready=${TMPDIR:-/tmp}/was-ready
+if [ -e "$was_ready" ]; then
   sleep 10
   ready "$1"
   exit
 fi
 until ready "$1"; do sleep 0.2; done
-touch /tmp/was-ready
+touch "$was_ready"

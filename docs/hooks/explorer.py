@@ -10,7 +10,7 @@ import pictures
 import recorded
 from mkdocs.exceptions import PluginError
 
-from clew import ladder, record
+from clew import ladder, logs, record
 from clew.marks import BEADS
 from clew.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS
 
@@ -187,7 +187,7 @@ def trimmed(entry: dict[str, Any], source_url: Any) -> dict[str, Any]:
             **{key: value for key, value in line.items() if key in recorded.FIELDS or key == "service"},
             "message": str(line["message"]).split(": {")[0].replace(entry["task_id"], entry["task_id"][:8] + "…"),
         }
-        for line in recorded.in_order(entry["lines"])
+        for line in logs.in_order(entry["lines"])
     ]
     end = entry["ends_in"]
     if end:

@@ -15,8 +15,8 @@ from clew import ladder, logs, record, render
 from clew.errors import ClewError
 from clew.marks import BEADS, NO_ID
 from clew.paths import ROOT
-from clew.services import API_SERVERS, NGINX
-from clew.trace import Hop, Run
+from clew.services import NGINX
+from clew.trace import Hop, Run, in_milliseconds
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 VERDICT_OF_BEAD = {bead: verdict for verdict, bead in BEADS.items()}
@@ -105,28 +105,16 @@ def trace(number: int) -> str:
     return terminal(f"make stage-{number} up trace ID=MY-TRACE-123", captured.get())
 
 
-def in_order(lines: list[logs.Line]) -> list[logs.Line]:
-    """Return log lines in time order, nginx's after the server's last: its whole milliseconds can tell no better."""
-    done = max((line["ts"] for line in lines if line["service"] in API_SERVERS), default=0.0)
-
-    def key(line: logs.Line) -> tuple[float, bool]:
-        ts, whole = float(line["ts"]), line["service"] == NGINX
-        return (max(ts, done) if whole and done - ts < 0.001 else ts), whole
-
-    return sorted(lines, key=key)
-
-
 def shown_ms(line: logs.Line, sent_at: float) -> str:
     """Return a log line's milliseconds since the client sent; nginx's are whole."""
-    ms = max(0.0, (line["ts"] - sent_at) * 1000)
-    return f"≈{ms:.0f} ms" if line["service"] == NGINX else f"{ms:.1f} ms"
+    return in_milliseconds(max(0.0, (line["ts"] - sent_at) * 1000), whole=line["service"] == NGINX)
 
 
 def log_view(lines: list[logs.Line], run: Run, command: str) -> str:
     """Return log lines with milliseconds since the client sent; where the sent ID stands, it is marked."""
     width = max(len(line["service"]) for line in lines)
     rows = []
-    for line in in_order(lines):
+    for line in logs.in_order(lines):
         message = str(line["message"])
         message = message.split(": {")[0].replace(run.task_id, run.task_id[:8] + "…")
         fields = " ".join(f"{name}={NO_ID if line[name] is None else line[name]}" for name in FIELDS if name in line)

@@ -47,12 +47,12 @@ def read(driver: Driver, since: float | None = None) -> list[Line]:
             line.setdefault("level", "INFO")
             if since is None or when >= since:
                 lines.append(line)
-    return sorted(lines, key=_when)
+    return in_order(lines)
 
 
-def _when(line: Line) -> float:
-    """When a line was written; nginx cuts its times to milliseconds, and it writes after the server that it asked."""
-    return float(line["ts"]) + (0.000999 if "request_time" in line else 0)
+def in_order(lines: list[Line]) -> list[Line]:
+    """Return lines in time order; nginx cuts its times to milliseconds, and writes after the server that it asked."""
+    return sorted(lines, key=lambda line: line["ts"] + (0.000999 if "request_time" in line else 0))
 
 
 def with_id(lines: list[Line], wanted: str) -> list[Line]:

@@ -336,6 +336,9 @@ def install_line() -> str:
 # Docker
 
 
+ASK_ENGINE = ("version", "--format", "{{.Server.Version}}")
+
+
 @dataclass(frozen=True)
 class DockerState:
     version: str = ""  # of the engine
@@ -352,7 +355,7 @@ class DockerState:
 
 def engine_version() -> str:
     """Return the version of the Docker engine that answers here, nothing when none does."""
-    answer = _docker("version", "--format", "{{.Server.Version}}")
+    answer = _docker(*ASK_ENGINE)
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
@@ -361,7 +364,7 @@ def docker_state() -> DockerState:
         return DockerState(reasons=("The docker command is not on this machine.",))
     with ThreadPoolExecutor() as pool:
         asked = {
-            "engine": pool.submit(_docker, "version", "--format", "{{.Server.Version}}"),
+            "engine": pool.submit(_docker, *ASK_ENGINE),
             "compose": pool.submit(_docker, "compose", "version", "--short"),
             "buildx": pool.submit(_docker, "buildx", "version"),
         }

@@ -42,9 +42,12 @@ class Hop:
     @property
     def shown_ms(self) -> str:
         """`ms` with its unit, empty when unknown; nginx's rounded, because nginx writes whole milliseconds."""
-        if self.ms is None:
-            return ""
-        return f"≈{self.ms:.0f} ms" if self.hop == "nginx" else f"{self.ms:.1f} ms"
+        return "" if self.ms is None else in_milliseconds(self.ms, whole=self.hop == "nginx")
+
+
+def in_milliseconds(ms: float, whole: bool) -> str:
+    """Return a time with its unit; `whole` when what measured it knows no parts of a millisecond."""
+    return f"≈{ms:.0f} ms" if whole else f"{ms:.1f} ms"
 
 
 @dataclass

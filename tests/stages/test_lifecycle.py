@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import psutil
 import pytest
 from up import Up, require
 
-from clew import client, ladder, operate
+from clew import client, ladder, logs, operate
 from clew.cli import cli as main
 from clew.drivers import local
 from clew.drivers.docker import DockerDriver
@@ -345,6 +346,17 @@ def test_a_message_is_not_waited_for_without_end_when_redis_is_frozen(stage_5: U
         stage_5.driver.unpause(REDIS)
     wait_until(lambda: not not_ready(stage_5.stack), 30, "every service to be ready", "")
     assert trace(stage_5.stack, driver=stage_5.driver).verdicts == ("kept",) * 5
+
+
+def test_a_warm_up_reaches_each_api_server(stage_5: Up) -> None:
+    began = time.time()
+    client.warm_up(stage_5.stack)
+
+    def reached() -> bool:
+        lines = logs.with_id(logs.read(stage_5.driver, began), "warm-up")
+        return {line["service"] for line in lines if line.get("hop") == "routes"} == set(API_SERVERS)
+
+    wait_until(reached, 5, "a line of each server", "", every=0.05)
 
 
 def not_ready(stack: Stack) -> list[str]:
