@@ -83,7 +83,7 @@ def set_up(groups):
     import time
 
     from clew import provision
-    from clew.errors import ClewError
+    from clew.core.errors import ClewError
 
     again = provision.again(f"python3 stack/bootstrap.py {' '.join(groups)}")
     started = time.monotonic()
@@ -132,7 +132,7 @@ def make_venv(again, lock):
 def add_pip(lock):
     """Debian keeps pip apart from Python; unpacked into the cache it needs no root."""
     from clew import provision
-    from clew.errors import ClewError
+    from clew.core.errors import ClewError
 
     package = "python3-pip-whl"
     advice = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
@@ -193,7 +193,7 @@ def forget_unfinished_packages():
 
 def failure(what, text, again):
     from clew import provision
-    from clew.errors import ClewError
+    from clew.core.errors import ClewError
 
     cause = next((reason for sign, reason in CAUSES.items() if sign in text), "")
     told = "\n".join(line for line in text.splitlines() if not line.startswith("WARNING: "))

@@ -22,7 +22,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 
 from clew import ladder
-from clew.paths import ROOT, STACK
+from clew.core.paths import ROOT, STACK
 
 os.environ.pop("CLEW_PORTS", None)  # the commands on the site are those of the usual ports
 

@@ -10,9 +10,11 @@ import pictures
 import recorded
 from mkdocs.exceptions import PluginError
 
-from clew import ladder, logs, record
-from clew.marks import BEADS
-from clew.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS
+from clew import ladder
+from clew.core.marks import BEADS
+from clew.evidence import logs
+from clew.lab import record
+from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS
 
 STILL = 3  # the stage that is drawn before, or without, JavaScript
 SHOWN = ("kept", "replaced", "missing")

@@ -15,7 +15,7 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 
 from clew import ladder
-from clew.paths import ROOT
+from clew.core.paths import ROOT
 
 LANGUAGES = {".py": "python", ".conf": "nginx", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
 

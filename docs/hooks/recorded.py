@@ -11,12 +11,15 @@ from typing import Any
 import pictures
 from mkdocs.exceptions import PluginError
 
-from clew import ladder, logs, record, render
-from clew.errors import ClewError
-from clew.marks import BEADS, NO_ID
-from clew.paths import ROOT
-from clew.services import NGINX
-from clew.trace import Hop, Run, in_milliseconds
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.marks import BEADS, NO_ID
+from clew.core.paths import ROOT
+from clew.evidence import logs
+from clew.evidence.trace import Hop, Run, in_milliseconds
+from clew.lab import record
+from clew.show import render
+from clew.stacks.services import NGINX
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 VERDICT_OF_BEAD = {bead: verdict for verdict, bead in BEADS.items()}

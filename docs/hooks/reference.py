@@ -16,7 +16,7 @@ from mkdocs.exceptions import PluginError
 
 from clew import ladder
 from clew.cli import cli
-from clew.paths import ROOT, STACK
+from clew.core.paths import ROOT, STACK
 
 TARGET = re.compile(r"^([a-z%-]+):.*## (.+)$", re.MULTILINE)
 SECTION = re.compile(r"^# --- (.+?) -+$")

@@ -14,10 +14,11 @@ from pathlib import Path
 
 os.environ["CLEW_PORTS"] = os.environ.get("CLEW_TEST_PORTS", "290")
 
-from clew import operate, provision
-from clew.errors import ClewError
-from clew.services import Stack, first_port, stage_stack
-from clew.wait import wait_until
+from clew import provision
+from clew.core.errors import ClewError
+from clew.core.wait import wait_until
+from clew.stacks import operate
+from clew.stacks.services import Stack, first_port, stage_stack
 
 ROUNDS = 5
 GOAL = 1.3

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from clew.paths import ROOT
+from clew.core.paths import ROOT
 
 sys.path.insert(0, str(ROOT / "docs/hooks"))
 
@@ -14,7 +14,7 @@ def recordings(tmp_path, monkeypatch):
     """A copy of the recordings that may be damaged."""
     import recorded
 
-    from clew import record
+    from clew.lab import record
 
     for path in record.FOLDER.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text())

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from clew import ladder, record
+from clew import ladder
+from clew.lab import record
 
 MIXES = ["00000", "10000", "11100", "11111", "01111", "11011", "11101"]
 

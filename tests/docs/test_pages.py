@@ -11,8 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from clew import ladder
-from clew.marks import COLOURS
-from clew.paths import ROOT
+from clew.core.marks import COLOURS
+from clew.core.paths import ROOT
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LAST = ladder.STAGE_LIST[3]

@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 import clew
-from clew import notebook, operate
-from clew.display import Trail
-from clew.drivers import driver_of, running_driver
-from clew.drivers.local import LocalDriver
-from clew.errors import ClewError
-from clew.services import SERVICES, stage_stack
+from clew.core.errors import ClewError
+from clew.lab import notebook
+from clew.show.display import Trail
+from clew.stacks import operate
+from clew.stacks.drivers import driver_of, running_driver
+from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.services import SERVICES, stage_stack
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_interrupted_diff_leaves_nothing(stage_1: notebook.Stage, monkeypatch: p
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clew.diff.trace", interrupted)
+    monkeypatch.setattr("clew.evidence.diff.trace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stage_1.once()
     assert running_driver(stage_stack(1)) is None

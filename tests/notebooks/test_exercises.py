@@ -8,8 +8,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from clew.exercises import CHECKS, WHICH, check, solution
-from clew.lessons import FOLDER, lessons
+from clew.lab.exercises import CHECKS, WHICH, check, solution
+from clew.lab.lessons import FOLDER, lessons
 
 
 def exercise_of(path: Any) -> tuple[str, str, str, str]:

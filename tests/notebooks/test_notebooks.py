@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from clew import lessons, operate
-from clew.drivers import running_driver
+from clew.lab import lessons
 from clew.ladder import STAGE_LIST
-from clew.services import stage_stack
+from clew.stacks import operate
+from clew.stacks.drivers import running_driver
+from clew.stacks.services import stage_stack
 
 NOTEBOOKS = [pytest.param(path, id=path.stem) for path in lessons.lessons()]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from clew import ladder, receivers, record
-from clew.errors import ClewError
-from clew.paths import ROOT
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.paths import ROOT
+from clew.lab import receivers, record
 
 
 @pytest.mark.parametrize("kind", record.KINDS)

@@ -8,11 +8,12 @@ import pytest
 from pytest_docker.plugin import get_docker_services
 from up import Up, require
 
-from clew import ladder, operate
-from clew.drivers.docker import DockerDriver
-from clew.drivers.local import LocalDriver
-from clew.services import stage_stack
-from clew.trace import Run, trace
+from clew import ladder
+from clew.evidence.trace import Run, trace
+from clew.stacks import operate
+from clew.stacks.drivers.docker import DockerDriver
+from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.services import stage_stack
 
 SENT_ID = "MY-TRACE-123"
 

@@ -12,12 +12,12 @@ import pytest
 from raw_http import post
 from up import Up
 
-from clew import client, logs
-from clew.logs import Line
-from clew.message import nobody_consuming
-from clew.operate import is_ready, redis_client
-from clew.services import API_SERVERS, REDIS, WORKERS
-from clew.wait import wait_until
+from clew.core.wait import wait_until
+from clew.evidence import client, logs
+from clew.evidence.logs import Line
+from clew.evidence.message import nobody_consuming
+from clew.stacks.operate import is_ready, redis_client
+from clew.stacks.services import API_SERVERS, REDIS, WORKERS
 
 SLOW_TASK = {"task_type": "calculate_var", "data": {"positions": [], "simulations": 1_000_000}}
 SLOW_TASK["data"]["positions"] = [{"symbol": f"S{n}", "quantity": 1, "price": 1.0} for n in range(30)]

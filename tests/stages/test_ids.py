@@ -12,11 +12,12 @@ import pytest
 from raw_http import post
 from up import Up
 
-from clew import client, logs, provision
-from clew.logs import Line
-from clew.services import API_SERVERS, NGINX, WORKERS
-from clew.trace import trace
-from clew.wait import wait_until
+from clew import provision
+from clew.core.wait import wait_until
+from clew.evidence import client, logs
+from clew.evidence.logs import Line
+from clew.evidence.trace import trace
+from clew.stacks.services import API_SERVERS, NGINX, WORKERS
 
 GENERATED = re.compile(r"[0-9a-f]{32}")
 BODY = client.request_body()

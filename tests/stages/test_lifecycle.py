@@ -17,17 +17,19 @@ import psutil
 import pytest
 from up import Up, require
 
-from clew import client, ladder, logs, operate
+from clew import ladder
 from clew.cli import cli as main
-from clew.drivers import local
-from clew.drivers.docker import DockerDriver
-from clew.drivers.local import LocalDriver
-from clew.errors import ClewError
-from clew.message import message
-from clew.operate import is_ready
-from clew.services import API_SERVERS, REDIS, SERVICES, WORKERS, Stack, stage_stack
-from clew.trace import check, trace
-from clew.wait import wait_until
+from clew.core.errors import ClewError
+from clew.core.wait import wait_until
+from clew.evidence import client, logs
+from clew.evidence.message import message
+from clew.evidence.trace import check, trace
+from clew.stacks import operate
+from clew.stacks.drivers import local
+from clew.stacks.drivers.docker import DockerDriver
+from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.operate import is_ready
+from clew.stacks.services import API_SERVERS, REDIS, SERVICES, WORKERS, Stack, stage_stack
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:

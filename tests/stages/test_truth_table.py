@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clew import ladder
-from clew.journey import lattice
-from clew.trace import Run
+from clew.evidence.journey import lattice
+from clew.evidence.trace import Run
 
 
 @pytest.mark.timeout(600)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from clew import provision
-from clew.drivers import Driver
-from clew.services import Stack
+from clew.stacks.drivers import Driver
+from clew.stacks.services import Stack
 
 
 @dataclass(frozen=True)

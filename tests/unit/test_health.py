@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clew.paths import STACK
+from clew.core.paths import STACK
 
 Environment = dict[str, str]
 

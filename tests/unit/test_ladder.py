@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from clew import ladder
-from clew.errors import ClewError
-from clew.services import stage_stack
+from clew.core.errors import ClewError
+from clew.stacks.services import stage_stack
 
 
 def files(number: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 import bootstrap
 from clew import provision
-from clew.errors import ClewError
+from clew.core.errors import ClewError
 
 needs_apt = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt's own parser reads the sources")
 MIRROR = "http://mirror.example/debian/"

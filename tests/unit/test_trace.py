@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from clew import logs
-from clew.client import Answer
-from clew.display import Trail
-from clew.errors import ClewError
-from clew.logs import Line, parse_line, with_id
-from clew.trace import Hop, Run, check, find_hops
+from clew.core.errors import ClewError
+from clew.evidence import logs
+from clew.evidence.client import Answer
+from clew.evidence.logs import Line, parse_line, with_id
+from clew.evidence.trace import Hop, Run, check, find_hops
+from clew.show.display import Trail
 
 ANSWER = Answer("MINE", 1000.0, 20.0, 201, "", {"task_id": "task-1", "status": "PENDING"})
 

@@ -1,8 +1,0 @@
-"""Two ways to run the same nine services, behind one small interface."""
-
-from __future__ import annotations
-
-from clew.drivers.base import Driver, Say
-from clew.drivers.choice import choose, driver_of, running_driver
-
-__all__ = ["Driver", "Say", "choose", "driver_of", "running_driver"]

@@ -1,0 +1,259 @@
+"""One request, traced: sent, waited for, and found again in the logs of nine services, or not.
+
+What belongs to the request is decided as an engineer would, by what the lines show: the ID where it was kept, the task
+ID where there is one, and else the time. Time only works while the logs are quiet. Where other requests came in
+between, a line without the ID could be anyone's, and the trace says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.paths import ROOT
+from clew.core.wait import wait_until
+from clew.evidence import client, logs
+from clew.evidence.logs import Line
+from clew.stacks.drivers import Driver, driver_of
+from clew.stacks.services import WORKERS, Stack, stage_stack
+
+CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
+LINES_SECONDS = 20
+DERIVED = ("ends_in", "expected", "task_ms", "unusable")  # what `Run.to_json` tells beside the fields
+
+
+@dataclass
+class Hop:
+    """What one layer handed on. `verdict` is kept, replaced or missing; unknown when the logs cannot tell.
+
+    `ms` is the time from the client's sending to the hand-off. `candidates` is how many log lines might be this
+    request's; when there are several, `id`, `service`, `ms` and `at` are None.
+    """
+
+    hop: str
+    verdict: str
+    id: str | None = None
+    service: str | None = None
+    ms: float | None = None
+    at: str | None = None
+    candidates: int = 1
+
+    @property
+    def shown_ms(self) -> str:
+        """`ms` with its unit, empty when unknown; nginx's rounded, because nginx writes whole milliseconds."""
+        return "" if self.ms is None else in_milliseconds(self.ms, whole=self.hop == "nginx")
+
+
+def in_milliseconds(ms: float, whole: bool) -> str:
+    """Return a time with its unit; `whole` when what measured it knows no parts of a millisecond."""
+    return f"≈{ms:.0f} ms" if whole else f"{ms:.1f} ms"
+
+
+@dataclass
+class Run:
+    """One traced request."""
+
+    stage: int | None
+    mix: str
+    folder: str
+    driver: str
+    sent_id: str
+    answered_id: str
+    task_id: str
+    status: str
+    sent_at: float
+    answered_ms: float
+    result: Any
+    error: str | None
+    hops: list[Hop]
+    lines: list[Line] = field(repr=False)
+    task_type: str = "calculate_var"
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        return tuple(hop.verdict for hop in self.hops)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The verdicts that the truth table has for the stage, or its rule for the mix of layers."""
+        return ladder.expected(self.mix) if self.stage is None else ladder.stage(self.stage).verdicts
+
+    @property
+    def as_predicted(self) -> bool:
+        return self.verdicts == self.expected
+
+    @property
+    def ends_in(self) -> dict[str, Any] | None:
+        """Where the trail ends: the first hop that does not hand on the client's ID, with the file and line why."""
+        for layer, hop in zip(ladder.LAYERS, self.hops, strict=True):
+            if hop.verdict != "kept":
+                file = f"{self.folder}/{layer.file}"
+                hand_off = int(hop.at.rpartition(":")[2]) if hop.at else None
+                # A mix is made of the two ends, and its folder holds another one by now.
+                fixed = self.mix[ladder.LAYERS.index(layer)] == "1"
+                own = ROOT / file
+                path = own if self.stage is not None and own.exists() else ladder.source(layer, fixed)
+                return {"hop": layer.hop, "file": file, "line": ladder.cause_line(path, layer, hand_off)}
+        return None
+
+    @property
+    def unusable(self) -> bool:
+        """Whether a fixed nginx replaced the ID because it may not pass as it is: right, and no end of a trail."""
+        return self.mix.startswith("1") and self.answered_id != self.sent_id
+
+    @property
+    def task_ms(self) -> float | None:
+        """How long the worker calculated, in milliseconds."""
+        times = [line["duration_ms"] for line in self.lines if line["service"] in WORKERS and "duration_ms" in line]
+        return float(times[-1]) if times else None
+
+    @property
+    def ambiguous(self) -> bool:
+        return any(hop.candidates > 1 for hop in self.hops)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as plain data, with everything `from_json` needs."""
+        derived = {name: getattr(self, name) for name in DERIVED}
+        return {**asdict(self), **derived}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Run:
+        """Make a run of what `to_json` returned."""
+        known = {name: value for name, value in data.items() if name not in (*DERIVED, "as_predicted")}
+        return cls(**{**known, "hops": [Hop(**hop) for hop in data["hops"]]})
+
+
+def trace(
+    stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None, driver: Driver | None = None
+) -> Run:
+    """Send one task request, wait for its result, and find its hops in the logs.
+
+    Raises:
+        ClewError: the stack is not up, did not answer 201, or its log lines did not appear.
+    """
+    driver = driver or driver_of(stack)
+    mix = stack.mix
+    body = body or client.request_body()
+    answer = client.send_task(stack, correlation_id, body)
+    state = client.result(stack, answer.task_id)
+    lines: list[Line] = []
+
+    def complete() -> bool:
+        lines[:] = logs.read(driver, answer.sent_at - CLOCK_SLACK)
+        return _is_complete(lines, answer)
+
+    wait_until(
+        complete, LINES_SECONDS, "the request's log lines", stack.command(f"logs ID={answer.task_id}"), every=0.03
+    )
+    hops, own_lines = find_hops(lines, answer)
+    return Run(
+        stage=stack.number,
+        mix=mix,
+        folder=stack.shown_folder,
+        driver=driver.name,
+        sent_id=answer.sent_id,
+        answered_id=answer.answered_id,
+        task_id=answer.task_id,
+        status=state["status"],
+        sent_at=answer.sent_at,
+        answered_ms=answer.ms,
+        result=state["result"],
+        error=state["error"],
+        hops=hops,
+        lines=own_lines,
+        task_type=body.get("task_type", "calculate_var"),
+    )
+
+
+def _is_complete(lines: list[Line], answer: client.Answer) -> bool:
+    candidates = _candidates(lines, answer)
+    own_worker_lines = [line for line in lines if line["service"] in WORKERS and line.get("task_id") == answer.task_id]
+    return all(candidates.values()) and any("duration_ms" in line for line in own_worker_lines)
+
+
+def _started(line: Line) -> float:
+    """When the event of a line began: nginx logs a request at its end."""
+    return float(line["ts"]) - float(line.get("request_time", 0))
+
+
+def _candidates(lines: list[Line], answer: client.Answer) -> dict[str, list[Line]]:
+    """Return, for each hop, the lines that may be this request's."""
+    begin = answer.sent_at - CLOCK_SLACK
+    end = answer.sent_at + answer.ms / 1000 + CLOCK_SLACK
+    found = {}
+    for hop in ladder.HOPS:
+        of_hop = [line for line in lines if line.get("hop") == hop and line.get("method", "POST") == "POST"]
+        if any("task_id" in line for line in of_hop):
+            found[hop] = [line for line in of_hop if line.get("task_id") == answer.task_id]
+        else:
+            found[hop] = [line for line in of_hop if begin <= _started(line) <= end]
+    servers = {line["service"] for line in found["queue-service"]}
+    for hop in ("routes", "task-service"):  # they run in the server that put the task on the queue
+        found[hop] = [line for line in found[hop] if line["service"] in servers] or found[hop]
+    return found
+
+
+def find_hops(lines: list[Line], answer: client.Answer) -> tuple[list[Hop], list[Line]]:
+    """Return the five hops of an answered request, and the lines that belong to it for certain."""
+    hops = []
+    own: list[Line] = []
+    candidates = _candidates(lines, answer)
+    for name, found in candidates.items():
+        bearing = [line for line in found if line.get("correlation_id") == answer.sent_id]
+        certain = bearing if len(bearing) == 1 else found
+        if len(certain) == 1:
+            line = certain[0]
+            own.append(line)
+            ms = max(0.0, round((_started(line) - answer.sent_at) * 1000, 1))
+            verdict = _verdict(line.get("correlation_id"), answer.sent_id)
+            hops.append(Hop(name, verdict, line.get("correlation_id"), line["service"], ms, line.get("at")))
+        else:
+            verdicts = {_verdict(line.get("correlation_id"), answer.sent_id) for line in certain}
+            verdict = verdicts.pop() if len(verdicts) == 1 else "unknown"
+            hops.append(Hop(name, verdict, candidates=len(certain)))
+    return hops, _own_lines(lines, own, answer, quiet=len(candidates["nginx"]) == 1)
+
+
+def _verdict(found: str | None, sent: str) -> str:
+    return "missing" if not found else "kept" if found == sent else "replaced"
+
+
+def _own_lines(lines: list[Line], hop_lines: list[Line], answer: client.Answer, quiet: bool) -> list[Line]:
+    """Return every line of the request: the hops', those with its ID or task ID, and in quiet logs those of its server
+    while it was there."""
+    end = answer.sent_at + answer.ms / 1000 + CLOCK_SLACK
+    servers = {line["service"] for line in hop_lines if line.get("hop") == "queue-service"} if quiet else set()
+    return [
+        line
+        for line in lines
+        if line in hop_lines
+        or line.get("task_id") == answer.task_id
+        or (line.get("request_id") == answer.sent_id and line["ts"] <= end)
+        or (line["service"] in servers and line["ts"] <= end and line.get("method", "POST") == "POST")
+    ]
+
+
+def command(run: Run, verb: str, further: int = 0) -> str:
+    """Return what to type for a verb on a run's stage, or `further` stages on."""
+    return stage_stack(run.stage + further).command(verb) if run.stage is not None else "make lattice"
+
+
+def check(run: Run) -> None:
+    """Hold a run against the truth table.
+
+    Raises:
+        ClewError: a verdict differs from the table's.
+    """
+    if run.as_predicted:
+        return
+    wrong = [
+        f"{hop.hop} is {hop.verdict}, expected {wanted}"
+        for hop, wanted in zip(run.hops, run.expected, strict=True)
+        if hop.verdict != wanted
+    ]
+    reason = "; ".join(wrong)
+    if run.ambiguous:
+        reason += ". Other requests ran at the same time, so some lines cannot be told apart"
+    raise ClewError(f"Not as the truth table says: {reason}.", command(run, "trace"))

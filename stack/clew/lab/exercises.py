@@ -1,0 +1,384 @@
+"""The exercises of the notebooks: what the learner writes is called with examples, and the answer comes in words.
+
+Each check raises Unsolved with what does not hold and why that matters; its return value says what holds.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from clew import ladder
+from clew.lab import receivers
+from clew.show.display import Words
+
+SENT = "MY-TRACE-123"
+TASK = "64cecbac-6e28-4001-b1a7-0d9a3f6c5e21"
+OWN = "d6d08c7d047286833cf3cece08dfd160"
+
+
+class Unsolved(Exception):
+    """The exercise is not solved; the text says what does not hold."""
+
+
+def check(name: str, attempt: Any) -> Words:
+    """Return in words what holds of an attempt at an exercise, and what does not."""
+    if name not in CHECKS:
+        return Words(f"There is no exercise {name!r}; there are {', '.join(CHECKS)}.", ok=False)
+    try:
+        return Words(CHECKS[name](attempt), ok=True)
+    except Unsolved as reason:
+        return Words(str(reason), ok=False)
+    except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
+        return Words(f"Your code stopped with {type(error).__name__}: {error}", ok=False)
+
+
+def require(condition: bool, words: str) -> None:
+    if not condition:
+        raise Unsolved(words)
+
+
+def started(value: Any) -> None:
+    require(value is not None and value is not ..., "Not solved yet: your function returns nothing.")
+
+
+# --- 00: search by hand -----------------------------------------------------------------------------------------------
+
+
+def search(found_in: Callable[[list[dict[str, Any]], str], Any]) -> str:
+    """`found_in(lines, wanted)` must return the services, each once, whose lines bear the ID as correlation_id."""
+    lines: list[dict[str, Any]] = [
+        {"service": "nginx-loadbalancer", "correlation_id": SENT},
+        {"service": "fastapi-server-2", "correlation_id": SENT, "hop": "routes"},
+        {"service": "fastapi-server-2", "correlation_id": SENT, "hop": "task-service"},
+        {"service": "fastapi-server-3", "correlation_id": "MY-TRACE-1234"},
+        {"service": "celery-worker-1", "correlation_id": None, "task_id": TASK},
+        {"service": "flower", "message": "no such field here"},
+    ]
+    found = found_in(lines, SENT)
+    started(found)
+    require(
+        "fastapi-server-3" not in found,
+        "Your search finds MY-TRACE-123 in a line of MY-TRACE-1234. Someone else's request is now part of your "
+        "trace: compare whole IDs (==), not pieces of text (in).",
+    )
+    require(
+        "celery-worker-1" not in found,
+        "Your search names celery-worker-1, whose line has no ID at all. A line that says nothing about the ID is no "
+        "proof that it was there.",
+    )
+    require(
+        len(found) == len(set(found)),
+        "fastapi-server-2 is named more than once. It wrote several lines, but the question is which services know "
+        "the ID: a set answers it.",
+    )
+    require(
+        set(found) == {"nginx-loadbalancer", "fastapi-server-2"},
+        "Expected nginx-loadbalancer and fastapi-server-2; yours found "
+        f"{', '.join(sorted(map(str, found))) or 'nothing'}.",
+    )
+    return "Solved: whole IDs, each service once, and a line without an ID counts for nothing."
+
+
+# --- 01: nginx --------------------------------------------------------------------------------------------------------
+
+
+def keep_or_make(decide: Callable[[str, str], Any]) -> str:
+    """`decide(sent, own)` must return the client's ID when it is usable, else nginx's own; `sent` may be ""."""
+    started(decide(SENT, OWN))
+    require(
+        decide(SENT, OWN) == SENT,
+        f"The client sent {SENT}, and your nginx hands on {decide(SENT, OWN)!r}: that is the bug of stage 0.",
+    )
+    require(
+        decide("", OWN) == OWN,
+        "A client that sends no ID gets none from you. Then nobody can trace its request: fall back to nginx's own ID.",
+    )
+    require(
+        decide('x" injected="yes', OWN) == OWN,
+        'You hand on whatever is not empty, even x" injected="yes. It ends up in logs, in JSON and in other people\'s '
+        "searches: allow letters, digits, dot, dash and underscore, and nothing else.",
+    )
+    require(
+        decide(f"{SENT}\n", OWN) == OWN and decide(f"{SENT} and more", OWN) == OWN,
+        "Your pattern is happy with a good beginning: what follows it is not looked at. Match the whole text "
+        "(re.fullmatch, or ^…\\Z; a $ alone overlooks a newline).",
+    )
+    require(
+        decide("é-1", OWN) == OWN,
+        "é is a letter to you: in Python `\\w` means any language's. Name the letters, [A-Za-z0-9._-]: what reads the "
+        "ID after you may know no others.",
+    )
+    require(
+        decide("a" * 129, OWN) == OWN,
+        "An ID of 129 characters passes. Without a limit, one client fills your logs: 128 are plenty.",
+    )
+    require(
+        decide("order.7_b-9", OWN) == "order.7_b-9" and decide("A" * 128, OWN) == "A" * 128,
+        "You turn away an ID that does no harm, such as order.7_b-9 or one of 128 letters. Not every client sends a "
+        "UUID.",
+    )
+    return "Solved: a usable ID is kept, everything else is replaced by nginx's own. That is what the `map` does."
+
+
+# --- 02: routes -------------------------------------------------------------------------------------------------------
+
+
+def arguments(build: Callable[[Any, str], Any]) -> str:
+    """`build(submission, correlation_id)` must return the keyword arguments for the task service."""
+    data: dict[str, Any] = {"portfolio_data": {"positions": []}}
+    submission = SimpleNamespace(task_type="calculate_var", data=copy.deepcopy(data), priority="high")
+    built = build(submission, SENT)
+    started(built)
+    require(isinstance(built, dict), f"Return a dictionary of arguments; yours returned {type(built).__name__}.")
+    nested = built.get("task_data")
+    require(
+        not (isinstance(nested, dict) and "correlation_id" in nested),
+        "You put the ID into task_data. That is the client's portfolio: context travels beside it, not in it, or every "
+        "reader of the data has to know about tracing.",
+    )
+    swallowed = sorted(set(built) - {"task_type", "task_data", "priority", "correlation_id"})
+    require(
+        not swallowed,
+        f"The task service knows no argument {', '.join(swallowed)}: `**_` swallows it without a word. The name must "
+        "be "
+        "correlation_id, to the letter.",
+    )
+    require(
+        "correlation_id" in built,
+        "Not solved yet: correlation_id is not among the arguments. Having the ID in a variable is not passing it on.",
+    )
+    require(
+        built["correlation_id"] == SENT,
+        f"You pass {built['correlation_id']!r} on, and the client sent {SENT}. An ID that you make here begins a new "
+        "thread; take the one you were given.",
+    )
+    require(
+        (built.get("task_type"), nested, built.get("priority")) == ("calculate_var", data, "high"),
+        "task_type, task_data and priority must still be there, as they came.",
+    )
+    return "Solved: one more argument, under the name that the receiver knows."
+
+
+# --- 03: task service -------------------------------------------------------------------------------------------------
+
+
+def conduit(make: Callable[..., Any]) -> str:
+    """`make(submit)` must return `create_task`, which calls `submit` with the ID by name."""
+    calls: list[dict[str, Any]] = []
+
+    def submit(*positional: Any, **named: Any) -> str:
+        require(
+            not positional, "Call submit with names, as in submit(queue=priority, …): order says nothing to a reader."
+        )
+        calls.append(named)
+        return TASK
+
+    create_task = make(submit)
+    started(create_task)
+    wanted = {"task_type": "calculate_var", "task_data": {}, "priority": "high"}
+    answer = create_task(**wanted, correlation_id=SENT)
+    require(len(calls) == 1, f"submit was called {len(calls)} times; one task is one call.")
+    passed = calls[0].get("correlation_id")
+    require(
+        "correlation_id" in calls[0],
+        "Not solved yet: the call succeeds, `**_` takes the ID, and submit never hears of it. Take correlation_id by "
+        "name "
+        "and pass it on.",
+    )
+    require(passed == SENT, f"You pass {passed!r} on; the route gave you {SENT}. This layer only carries the ID.")
+    create_task(**wanted, correlation_id=SENT, colour="blue")
+    require(
+        "colour" not in calls[-1],
+        "The ID arrives, and so does whatever else fell into `**_`: the next layer gets arguments it never heard of. "
+        "Take correlation_id by name, and pass on that alone.",
+    )
+    require(answer == TASK, "Return the task ID that submit returns: the client needs it.")
+    try:
+        create_task(**wanted)
+    except TypeError:
+        raise Unsolved(
+            "A caller that knows nothing of correlation IDs now gets a TypeError. Give the parameter a default "
+            "(None), so "
+            "that old callers live on while the fix is rolled out."
+        ) from None
+    return "Solved: by name, with a default, passed on unread. A business layer is a conduit for context."
+
+
+# --- 04: queue service ------------------------------------------------------------------------------------------------
+
+
+def publish(attempt: Callable[..., Any]) -> str:
+    """`attempt(send_task, task_name, task_data, correlation_id)` must call send_task with the ID in the kwargs."""
+    data: dict[str, Any] = {"portfolio_data": {"positions": []}}
+    before = copy.deepcopy(data)
+    sent: list[dict[str, Any]] = []
+
+    def send_task(name: str, args: Any = None, kwargs: Any = None, **options: Any) -> None:
+        sent.append({"name": name, "kwargs": kwargs or {}, "options": options})
+
+    attempt(send_task, "tasks.calculate_var", data, SENT)
+    require(bool(sent), "Not solved yet: send_task was not called, so nothing is on the queue.")
+    options, kwargs = sent[0]["options"], sent[0]["kwargs"]
+    require(
+        "correlation_id" not in options,
+        "correlation_id beside kwargs is an option of Celery's: it sets properties.correlation_id of the message, "
+        "where "
+        "Celery keeps the task ID. It looks fixed, and the worker's function gets nothing. Put it inside kwargs.",
+    )
+    require(
+        "headers" not in options,
+        "A header never becomes an argument of the task's function, and Celery overwrites one named correlation_id. "
+        "Put "
+        "the ID inside kwargs, where worker and Flower can see it.",
+    )
+    require(
+        kwargs.get("correlation_id") == SENT,
+        "Not solved yet: the message's kwargs hold no correlation_id. They are all that crosses Redis.",
+    )
+    require(
+        data == before,
+        "The ID is in the message, but you wrote it into the caller's own dictionary too. Copy it first: "
+        "dict(task_data).",
+    )
+    require(kwargs.get("portfolio_data") == before["portfolio_data"], "The task's data is no longer in the message.")
+    sent.clear()
+    attempt(send_task, "tasks.calculate_var", data, None)
+    require(
+        bool(sent) and "correlation_id" not in sent[0]["kwargs"],
+        "Without an ID you send correlation_id=None all the same. A worker that does not know the parameter yet would "
+        "fail over nothing: leave the key out.",
+    )
+    return "Solved: a copy of the data, the ID inside kwargs, and nothing when there is nothing."
+
+
+# --- 05: worker -------------------------------------------------------------------------------------------------------
+
+
+def task(function: Callable[..., Any]) -> str:
+    """`function(self, portfolio_data, …)` must return the fields of its log line: task_id and correlation_id."""
+    # Celery sets both to the task ID.
+    bound = SimpleNamespace(request=SimpleNamespace(id=TASK, correlation_id=TASK))
+    fields = function(bound, portfolio_data={}, correlation_id=SENT)
+    started(fields)
+    require(isinstance(fields, Mapping), f"Return the fields as a dictionary; yours returned {type(fields).__name__}.")
+    found = fields.get("correlation_id")
+    require(
+        found != TASK,
+        "self.request.correlation_id is Celery's own: it is the task ID, once more. The client's ID comes as an "
+        "argument "
+        "of the function.",
+    )
+    require(
+        found == SENT,
+        f"Not solved yet: the log line says correlation_id={found!r}; the message carried {SENT}. Take "
+        "correlation_id by name and "
+        "log it.",
+    )
+    require(fields.get("task_id") == TASK, "task_id must stay in the log line: it is the link to status and result.")
+    try:
+        fields = function(bound, portfolio_data={})
+    except (TypeError, KeyError):
+        raise Unsolved(
+            "A message without an ID now kills the task. Such messages wait in the queue while you roll out: give the "
+            "parameter a default."
+        ) from None
+    require(
+        fields.get("correlation_id") is None,
+        f"For a message without an ID your log says {fields.get('correlation_id')!r}. An invented value looks like a "
+        "trace "
+        "and leads nowhere: log None.",
+    )
+    function(bound, portfolio_data={}, correlation_id=SENT, added_next_year=True)
+    return "Solved: by name, with a default, logged beside the task ID."
+
+
+# --- 06: three IDs ----------------------------------------------------------------------------------------------------
+
+WHICH = {
+    "a user asks why her request was slow": (
+        "correlation",
+        "A task ID shows you one task. Her request went through nginx and the API before there was a task: only the "
+        "correlation ID is in all of those lines.",
+    ),
+    "a page polls whether a calculation is done": (
+        "task",
+        "Several tasks may share a correlation ID, as you saw, and the API answers 404 to one. Status belongs to one "
+        "task: "
+        "use its ID.",
+    ),
+    "cancel one of three calculations that a click started": (
+        "task",
+        "All three share the correlation ID; cancelling by it could only hit all or none. Name the one task.",
+    ),
+    "find every task that a click started": (
+        "correlation",
+        "Each task ID names one task. What they have in common is where they came from: the correlation ID.",
+    ),
+}
+
+
+def which(answers: Mapping[str, str]) -> str:
+    """`answers` must name the right ID, "correlation" or "task", for each of four situations."""
+    open_ones = [situation for situation in WHICH if answers.get(situation, "?") == "?"]
+    if open_ones:
+        raise Unsolved(f"Not solved yet: {len(open_ones)} of {len(WHICH)} are open, the first: {open_ones[0]}.")
+    wrong = []
+    for situation, (right, why) in WHICH.items():
+        said = answers[situation]
+        require(said in ("correlation", "task"), f'{said!r} is none of the two: say "correlation" or "task".')
+        if said != right:
+            wrong.append(f"{situation}: not by {said} ID. {why}")
+    require(not wrong, "\n".join(wrong))
+    return "Solved: correlation to follow a request, task to name one piece of work."
+
+
+# --- 07: receivers first ----------------------------------------------------------------------------------------------
+
+
+def rollout(order: Sequence[str]) -> str:
+    """`order` must name the five layers so that with strict signatures no request fails on the way."""
+    require("?" not in order, "Not solved yet: name all five layers.")
+    missing = sorted(set(ladder.HOPS) - set(order))
+    require(sorted(order) == sorted(ladder.HOPS), f"Name each layer once; missing: {', '.join(missing) or 'none'}.")
+    for mix in receivers.mixes(order):
+        status, end = receivers.expected(mix)
+        fixed = [hop for hop in order if mix[ladder.HOPS.index(hop)] == "1"]
+        done = f"With {', '.join(fixed) or 'nothing'} fixed, "
+        require(
+            status != 500 or "task-service" in fixed,
+            done + "the routes pass an argument that the task service does not know yet: HTTP 500.",
+        )
+        require(
+            status != 500,
+            done + "the task service passes an argument that the queue service does not know yet: HTTP 500.",
+        )
+        require(
+            end != "FAILURE",
+            done + "the message carries an argument that the worker does not know yet: HTTP 201, and the task fails "
+            "where no client looks.",
+        )
+    return (
+        "Solved: every receiver knows the argument before anyone sends it. nginx sends none, so it may go at any time."
+    )
+
+
+CHECKS: dict[str, Callable[[Any], str]] = {
+    "search": search,
+    "keep-or-make": keep_or_make,
+    "arguments": arguments,
+    "conduit": conduit,
+    "publish": publish,
+    "task": task,
+    "which": which,
+    "rollout": rollout,
+}
+
+
+def solution(markdown: str) -> str | None:
+    """Return the Python code of the folded solution in a notebook's Markdown, None where there is none."""
+    found = re.search(r"<summary>A solution</summary>\s*```python\n(.*?)```", markdown, re.DOTALL)
+    return found[1] if found else None

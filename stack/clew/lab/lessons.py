@@ -1,0 +1,226 @@
+"""Executing the notebooks, holding their outputs against the truth table, and opening them in JupyterLab."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.paths import ROOT
+from clew.lab import receivers
+from clew.stacks import operate
+from clew.stacks.drivers import Say, running_driver
+from clew.stacks.services import all_stacks
+
+FOLDER = ROOT / "notebooks"
+CELL_SECONDS = 240  # bringing up a stage with containers may take half of that on a busy machine
+# Not fatal: the kernel's own warnings.
+FATAL_WARNINGS = """import warnings
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")"""
+NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # nor the question whether they are wanted
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# What differs between any two runs of the same lesson, and says nothing new.
+NOISE = (
+    (r"<svg.*?</svg>", ""),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b", "<id>"),
+    (r"(fastapi-server|celery-worker)-\d", r"\1"),
+    (r"look-up \d", "look-up"),
+    (r"\d+\.\d+", "<n>"),
+    (r"\b(local|docker)\b", "<driver>"),
+    (r" +", " "),
+)
+
+Notebook = Any
+
+
+def lessons(names: Sequence[str] = ()) -> list[Path]:
+    """Return the notebooks in order, only those whose names begin with one of `names` when there are some.
+
+    Raises:
+        ClewError: no notebook has such a name.
+    """
+    found = sorted(FOLDER.glob("*.ipynb"))
+    wanted = [path for path in found if not names or any(path.stem.startswith(name) for name in names)]
+    if not wanted:
+        raise ClewError(
+            f"There is no notebook {', '.join(names)}; there are {', '.join(p.stem for p in found)}.", "make lab"
+        )
+    return wanted
+
+
+def require_packages() -> None:
+    """Fail early, and with the way out, when the notebooks' packages are not installed.
+
+    Raises:
+        ClewError: they are not.
+    """
+    if importlib.util.find_spec("nbclient") is None:
+        raise ClewError("The notebooks' packages are not installed.", "python3 stack/bootstrap.py run notebooks")
+
+
+def run(names: Sequence[str], replay: bool, write: bool, say: Say) -> None:
+    """Execute notebooks from top to bottom in fresh kernels; tell the time of each and of all.
+
+    Raises:
+        ClewError: a cell failed or warned, or an output contradicts the truth table.
+    """
+    require_packages()
+    began = time.monotonic()
+    problems = []
+    for path in lessons(names):
+        started = time.monotonic()
+        notebook = execute(path, replay)
+        found = contradictions(notebook)
+        problems += [f"{path.name}: {problem}" for problem in found]
+        if write and not found:
+            save(path, notebook)
+        say(f"{'○' if found else '●'} {path.stem:<24} {time.monotonic() - started:5.1f} s")
+    say(f"  {'all':<24} {time.monotonic() - began:5.1f} s{', replayed' if replay else ''}")
+    if problems:
+        raise ClewError("\n".join(problems), "make lab")
+
+
+def saved(path: Path) -> Notebook:
+    return importlib.import_module("nbformat").read(path, as_version=4)
+
+
+@contextlib.contextmanager
+def stages_left_as_found() -> Iterator[None]:
+    """Take down what is up afterwards and was not before: a notebook that fails does not come to its own last cell."""
+    down = [stack for stack in all_stacks() if running_driver(stack) is None]
+    try:
+        yield
+    finally:
+        for stack in down:
+            if running_driver(stack) is not None:
+                operate.down(stack)
+
+
+def execute(path: Path, replay: bool) -> Notebook:
+    """Return a notebook executed in a fresh kernel; warnings are errors.
+
+    Raises:
+        ClewError: a cell failed, did not end in time, or wrote to standard error.
+    """
+    nbformat, nbclient = importlib.import_module("nbformat"), importlib.import_module("nbclient")
+    notebook = saved(path)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(FATAL_WARNINGS))
+    before = {name: os.environ.get(name) for name in ("CLEW_REPLAY", "JUPYTER_PREFER_ENV_PATH")}
+    os.environ.update({"CLEW_REPLAY": "1" if replay else "0", "JUPYTER_PREFER_ENV_PATH": "1"})
+    try:
+        with stages_left_as_found():
+            nbclient.NotebookClient(
+                notebook,
+                timeout=CELL_SECONDS,
+                kernel_name="python3",
+                extra_arguments=["--log-level=ERROR"],  # it warns of talking over TCP, which is loopback here
+                record_timing=False,
+                resources={"metadata": {"path": str(path.parent)}},
+            ).execute()
+    except nbclient.exceptions.CellTimeoutError:
+        raise ClewError(f"{path.name}: a cell did not end within {CELL_SECONDS} s.", "make lab") from None
+    except nbclient.exceptions.CellExecutionError as error:
+        raise ClewError(f"{path.name}: {plain(str(error))}", "make lab") from None
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    notebook.cells.pop(0)
+    for cell in code_cells(notebook):
+        if cell.execution_count:
+            cell.execution_count -= 1
+        cell.metadata.pop("execution", None)
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = cell.execution_count
+            if output.get("name") == "stderr":
+                raise ClewError(f"{path.name}: cell {cell.id} wrote to standard error: {output.text}", "make lab")
+    # As JupyterLab would write it, so that opening a notebook does not change it.
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": notebook.metadata.language_info}
+    return notebook
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def code_cells(notebook: Notebook) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def facts(notebook: Notebook) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return what Clew's displays in a notebook state, with the ID of the cell."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if "clew" in output.get("metadata", {}):
+                yield cell.id, output["metadata"]["clew"]
+
+
+def contradictions(notebook: Notebook) -> list[str]:
+    """Return what in a notebook's outputs is not as the truth table, or the rule of the mixes, says."""
+    found = []
+    seen = 0
+    for cell, fact in facts(notebook):
+        if "verdicts" in fact:
+            seen += 1
+            mix = fact.get("mix") or ladder.stage(fact["stage"]).mix
+            if tuple(fact["verdicts"]) != ladder.expected(mix):
+                found.append(f"cell {cell}: {', '.join(fact['verdicts'])}, expected {', '.join(ladder.expected(mix))}")
+        if fact.get("as_predicted") != fact.get("of"):
+            found.append(f"cell {cell}: {fact['as_predicted']} of {fact['of']} as predicted")
+        for outcome in fact.get("outcomes", ()):
+            seen += 1
+            if (outcome["status_code"], outcome["task"]) != receivers.expected(outcome["mix"]):
+                found.append(f"cell {cell}: {outcome['mix']} ended as {outcome['status_code']}, {outcome['task']}")
+    return found if seen else ["no output says anything that could be checked"]
+
+
+def save(path: Path, notebook: Notebook) -> None:
+    """Write a notebook; a cell whose outputs differ from the saved ones only in noise keeps the saved ones."""
+    nbformat = importlib.import_module("nbformat")
+    before = {cell.id: cell.outputs for cell in code_cells(saved(path))}
+    for cell in code_cells(notebook):
+        if without_noise(before.get(cell.id)) == without_noise(cell.outputs):
+            cell.outputs = before[cell.id]
+    path.write_text(nbformat.writes(notebook) + "\n")
+
+
+def without_noise(outputs: Any) -> list[str]:
+    """Return the lines of outputs without times, generated IDs and replica numbers; their order may be chance too."""
+    text = json.dumps(outputs, sort_keys=True, ensure_ascii=False)
+    for pattern, instead in NOISE:
+        text = re.sub(pattern, instead, text)
+    return sorted(re.split(r"\\n|<tr>|<div", text))
+
+
+def lab() -> None:
+    """Become JupyterLab on the notebooks, with this environment's kernel.
+
+    The notebooks are marked as trusted first: what they show is their own saved output, and without that JupyterLab
+    leaves the pictures out. Nothing is asked of the network.
+
+    Raises:
+        ClewError: the packages are not installed.
+    """
+    require_packages()
+    notary = importlib.import_module("nbformat.sign").NotebookNotary()
+    for path in lessons():
+        notary.sign(saved(path))
+    overrides = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    overrides.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": NO_NEWS}))
+    options = [f"--notebook-dir={FOLDER}", "--LabApp.extension_manager=readonly"]
+    if os.geteuid() == 0:
+        options.append("--allow-root")
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options])  # noqa: S606 - Ctrl-C is for JupyterLab

@@ -1,0 +1,212 @@
+"""Recordings: real runs kept in the repository, so that a lesson can be played where no stack can be started.
+
+`make record` makes them anew on live stacks. Times, IDs and task IDs are what they were; `left_out` names what is not
+kept because it says something about the machine and nothing about the request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from clew import ladder, provision
+from clew.core.errors import ClewError
+from clew.evidence import client, journey
+from clew.evidence.diff import log_diff
+from clew.evidence.message import message, nobody_consuming
+from clew.evidence.trace import Run, trace
+from clew.lab.receivers import ReceiversFirst
+from clew.stacks import operate
+from clew.stacks.drivers import Driver, Say, running_driver
+from clew.stacks.services import Stack, lattice_stack, stage_stack
+
+FOLDER = Path(__file__).parent / "recordings"
+KINDS = ("stages", "lattice", "three-ids", "receivers")
+PACKAGES = {"redis-py": "redis", **{name: name for name in ("celery", "kombu", "fastapi", "uvicorn", "numpy")}}
+BESIDE = ("message", "log_diff", "data")
+LEFT_OUT = ["upstream in nginx's lines", "process ID and host name in a message's headers.origin"]
+SHOWN: Any = {"capture_output": True, "text": True, "timeout": 10}
+
+SHARED_ID = "PORTFOLIO-42"
+PORTFOLIOS: list[dict[str, Any]] = [
+    {"positions": [{"symbol": "AAPL", "quantity": 100, "price": 150.0}]},
+    {"positions": [{"symbol": "GOOGL", "quantity": 50, "price": 2800.0}]},
+    {"positions": [{"symbol": "MSFT", "quantity": 75, "price": 380.0}]},
+]
+TOP_DOWN = ladder.HOPS
+RECEIVERS_FIRST = tuple(reversed(ladder.HOPS))
+
+Recording = dict[str, Any]
+
+
+def load(kind: str) -> Recording:
+    """Return a recording: `made_at`, `driver`, `versions` and `runs`.
+
+    Raises:
+        ClewError: there is no such recording, or its file is missing or damaged.
+    """
+    if kind not in KINDS:
+        raise ClewError(f"There is no recording {kind!r}; there are {', '.join(KINDS)}.", "make record")
+    path = FOLDER / f"{kind}.json"
+    try:
+        recording = json.loads(path.read_text())
+        made_at, driver, versions, runs = (recording[key] for key in ("made_at", "driver", "versions", "runs"))
+        for entry in runs if kind != "receivers" else []:
+            run_of(entry)
+    except OSError as error:
+        raise ClewError(f"The recording {kind}.json cannot be read: {error.strerror}.", "make record") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClewError(f"The recording {kind}.json is damaged: {error!r}.", "make record") from None
+    if not (made_at and driver and versions and runs):
+        raise ClewError(f"The recording {kind}.json is empty.", "make record")
+    return dict(recording)
+
+
+def run_of(entry: Recording) -> Run:
+    """Return the run that an entry of a recording is of."""
+    return Run.from_json({key: value for key, value in entry.items() if key not in BESIDE})
+
+
+def record(say: Say) -> list[Path]:
+    """Make all recordings on live stacks and write them; return their paths.
+
+    Raises:
+        ClewError: a stack did not come up, ran with containers, or did not do what the truth table says.
+    """
+    return [
+        write("stages", {"runs": list(stages(say))}, say),
+        write("lattice", {"runs": list(lattice(say))}, say),
+        write("three-ids", three_ids(say), say),
+        write("receivers", {"runs": list(receivers_first(say))}, say),
+    ]
+
+
+def stages(say: Say) -> Iterator[Recording]:
+    """Run every stage: its trace, its message, and how its logs differ from those of the stage before."""
+    before: Run | None = None
+    for this in ladder.STAGE_LIST:
+        stack = stage_stack(this.number)
+        was_up = running_driver(stack) is not None
+        driver, _ = operate.up(stack, say)
+        try:
+            run = recorded_run(stack, driver)
+            found = recorded_message(stack)
+        finally:
+            if not was_up:
+                operate.down(stack)
+        say(f"stage {this.number}: {', '.join(run.verdicts)}")
+        yield {**run.to_json(), "message": found, "log_diff": log_diff(before, run) if before else []}
+        before = run
+
+
+def lattice(say: Say) -> Iterator[Recording]:
+    """Run every mix: its trace and its message."""
+    found = []
+    for run in journey.lattice(lambda text: None):
+        say(f"mix {run.mix}: {', '.join(run.verdicts)}")
+        found.append({**cleaned_run(run).to_json(), "message": recorded_message(lattice_stack())})
+    yield from sorted(found, key=lambda recording: str(recording["mix"]))
+
+
+def three_ids(say: Say) -> dict[str, list[Any]]:
+    """Send three requests with one ID; ask for each task by its own ID, and cancel a fourth while it waits."""
+    stack = stage_stack(ladder.FIXED.number)
+    was_up = running_driver(stack) is not None
+    driver, _ = operate.up(stack, say)
+    try:
+        client.warm_up(stack)
+        runs = []
+        for data in PORTFOLIOS:
+            run = cleaned_run(trace(stack, SHARED_ID, client.seeded_body(data), driver))
+            runs.append({**run.to_json(), "data": data})
+        answers = [client.ask(stack, "GET", task_id) for task_id in (*(run["task_id"] for run in runs), SHARED_ID)]
+        answers.append(client.ask(stack, "DELETE", runs[0]["task_id"]))
+        with nobody_consuming(stack):
+            task_id = client.send_task(stack, SHARED_ID, client.seeded_body(PORTFOLIOS[0])).task_id
+            answers += [client.ask(stack, method, task_id) for method in ("GET", "DELETE")]
+        answers.append(client.ask(stack, "GET", task_id))
+    finally:
+        if not was_up:
+            operate.down(stack)
+    say(f"{SHARED_ID}: {len(runs)} tasks, one more cancelled")
+    return {"runs": runs, "answers": answers, "waiting": [{"sent_id": SHARED_ID, "task_id": task_id}]}
+
+
+def receivers_first(say: Say) -> Iterator[Recording]:
+    """Roll strict layers out from the top down, and receivers first."""
+    experiment = ReceiversFirst()
+    experiment.up(say)
+    try:
+        for order in (TOP_DOWN, RECEIVERS_FIRST):
+            for outcome in experiment.outcomes(order):
+                say(f"strict {outcome.mix}: HTTP {outcome.status_code}, {outcome.task}")
+                yield {"order": list(order), "outcome": asdict(outcome)}
+    finally:
+        experiment.down()
+
+
+def recorded_run(stack: Stack, driver: Driver) -> Run:
+    client.warm_up(stack)
+    return cleaned_run(trace(stack, journey.SENT_ID, client.seeded_body(), driver))
+
+
+def cleaned_run(run: Run) -> Run:
+    require_local(run.driver)
+    journey.require_predicted([run], "record")
+    for line in run.lines:
+        line.pop("upstream", None)
+    return run
+
+
+def recorded_message(stack: Stack) -> dict[str, Any]:
+    """Return the message of one more request with the same ID, once its task is finished."""
+    found = message(stack, journey.SENT_ID, client.seeded_body())
+    client.result(stack, found["task_id"])
+    found["headers"]["origin"] = re.sub(r"\d+@.*", "<pid>@<host>", found["headers"]["origin"])
+    return found
+
+
+def require_local(driver: str) -> None:
+    """The versions written down are those of this environment, so the runs must be its own.
+
+    Raises:
+        ClewError: they were a container's.
+    """
+    if driver != "local":
+        raise ClewError("Recordings are made with the local driver.", "make down, then make record DRIVER=local")
+
+
+def write(kind: str, members: dict[str, list[Any]], say: Say) -> Path:
+    """Write a recording, an entry a line, so that a diff names the entries that changed."""
+    today = datetime.now(UTC).date().isoformat()
+    head = {"made_at": today, "driver": "local", "versions": versions(), "left_out": LEFT_OUT}
+    texts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    for name, entries in members.items():
+        lines = ",\n  ".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
+        texts.append(f" {json.dumps(name)}: [\n  {lines}\n ]")
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{kind}.json"
+    path.write_text("{\n" + ",\n".join(texts) + "\n}\n")
+    say(f"{path.name}: {path.stat().st_size // 1024} KiB")
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what ran."""
+    nginx = subprocess.run([provision.find_nginx() or "nginx", "-v"], **SHOWN).stderr
+    redis = subprocess.run([provision.find_redis() or "redis-server", "--version"], **SHOWN).stdout
+    programs = {"nginx": r"nginx/([\d.]+)", "redis-server": r"v=([\d.]+)"}
+    found = {name: re.search(pattern, nginx + redis) for name, pattern in programs.items()}
+    return {
+        "python": sys.version.split()[0],
+        **{name: metadata.version(package) for name, package in PACKAGES.items()},
+        **{name: match[1] if match else "unknown" for name, match in found.items()},
+    }

@@ -1,0 +1,44 @@
+"""Whether a stack's ports are free, asked before anything starts."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import psutil
+
+from clew.core.errors import ClewError
+from clew.stacks.services import NGINX, Stack
+
+
+def check_ports(stack: Stack, privileged: bool) -> None:
+    """Make sure that nobody listens on the ports of a stack that is down.
+
+    Raises:
+        ClewError: a port is taken, or two services want the same, or it is below 1024 and whoever shall open it is not
+            `privileged`.
+    """
+    for service, port in stack.ports.items():
+        if service != NGINX and port == stack.port:
+            raise ClewError(f"Port {port} is {service}'s own.", stack.command("up PORT=8180"))
+    for service, port in stack.ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except PermissionError:
+                if not privileged:
+                    reason = f"Port {port} may only be used by root."
+                    raise ClewError(reason, stack.command("up PORT=8080")) from None
+            except OSError:
+                way_out = stack.command("up PORT=8180" if service == NGINX else "up CLEW_PORTS=180")
+                reason = f"Port {port}, wanted for {service}, is taken{_who_listens(port)}."
+                raise ClewError(reason, way_out) from None
+
+
+def _who_listens(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return " by another program"
