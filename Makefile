@@ -78,8 +78,8 @@ docs-test: test-packages ## the site in a real browser
 test: test-packages ## all tests, on every driver that this machine has (TESTS=tests/unit for some)
 	@.venv/bin/python -m pytest $(TESTS)
 
-lint: test-packages ## ruff and mypy
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+lint: test-packages ## ruff, mypy, and which package may import which
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 ladder-check: run-packages ## fail when stages 01–04 are not what the two ends make of them
 	@$(CLEW) ladder --check

@@ -6,10 +6,8 @@ import json
 from typing import Any
 
 import redis
-from taskqueue.settings import QUEUES, RESULT_TTL_SECONDS, settings
-
-FINAL_STATES = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
-WORKER_KEY = "worker-alive:"
+from taskqueue.contract import QUEUES, WORKER_KEY
+from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
 client = redis.Redis.from_url(
     settings.redis_url, decode_responses=True, socket_timeout=1, socket_connect_timeout=0.5, health_check_interval=10

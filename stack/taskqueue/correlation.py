@@ -1,12 +1,10 @@
-"""Which client IDs are taken as they are. nginx/nginx.conf of the fixed stages has the same pattern in its `map`."""
+"""Which client IDs are kept, and what a new one looks like."""
 
 from __future__ import annotations
 
-import re
 import uuid
 
-HEADER = "X-Request-ID"
-VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+from taskqueue.contract import VALID_ID
 
 
 def is_valid(value: str) -> bool:

@@ -8,7 +8,8 @@ import time
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskqueue.correlation import HEADER, is_valid, new_id
+from taskqueue.contract import HEADER
+from taskqueue.correlation import is_valid, new_id
 from taskqueue.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger("taskqueue")

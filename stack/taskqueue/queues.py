@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from kombu.entity import Exchange, Queue
 
-from taskqueue.settings import QUEUES
+from taskqueue.contract import QUEUES
 
 queues = [Queue(name, Exchange(name, type="direct"), routing_key=name) for name in QUEUES]

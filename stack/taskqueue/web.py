@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
 from taskqueue import broker, errors, logs
+from taskqueue.contract import FINAL_STATES
 from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
 from taskqueue.schemas import TaskStatus
@@ -64,7 +65,7 @@ def cancel_task(task_id: str, response: Response) -> TaskStatus:
     return _status(_known_state(task_id))
 
 
-FINISHED = broker.FINAL_STATES - {"REVOKED"}
+FINISHED = set(FINAL_STATES) - {"REVOKED"}
 
 
 @router.get("/api/v1/queues")

@@ -13,6 +13,7 @@ from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
 from taskqueue import broker, logs
+from taskqueue.contract import WORKER_KEY
 from taskqueue.queues import queues
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
@@ -21,7 +22,7 @@ logger = logging.getLogger("taskqueue")
 
 HEARTBEAT_SECONDS = 2.0
 HEARTBEAT_EXPIRES_SECONDS = 7
-WORKER_ALIVE = f"{broker.WORKER_KEY}{settings.service_name}"
+WORKER_ALIVE = f"{WORKER_KEY}{settings.service_name}"
 READY_FILE = pathlib.Path(settings.ready_file)
 
 app = Celery("worker", broker=settings.redis_url, backend=settings.redis_url)

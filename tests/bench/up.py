@@ -18,14 +18,15 @@ from clew import provision
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.stacks import operate
-from clew.stacks.services import Stack, first_port, stage_stack
+from clew.stacks.services import NGINX
+from clew.stacks.stack import Stack, ports_of, stage_stack
 
 ROUNDS = 5
 GOAL = 1.3
 
 
 def compose(folder: Path, project: str, *arguments: str) -> None:
-    environment = {**os.environ, "BENCH_PORTS": str(first_port(8) // 10)}
+    environment = {**os.environ, "BENCH_PORTS": str(ports_of("bench")[NGINX] // 10)}
     command = ["docker", "compose", "--project-directory", str(folder), "--project-name", project, *arguments]
     subprocess.run(command, check=True, timeout=180, capture_output=True, env=environment)
 
@@ -59,7 +60,7 @@ def main() -> None:
     except ClewError as error:
         sys.exit(str(error))
     clew = stage_stack(5)
-    bare = Stack("bench", Path(__file__).parent, 8, first_port(8))
+    bare = Stack("bench", "bench", Path(__file__).parent, ports_of("bench"))
     rows = []
     for turn in range(1, ROUNDS + 1):
         bare_ready, _ = measure(bare, "clew-bare", has_checks=False)

@@ -17,7 +17,8 @@ from clew.show.display import Trail
 from clew.stacks import operate
 from clew.stacks.drivers import driver_of, running_driver
 from clew.stacks.drivers.local import LocalDriver
-from clew.stacks.services import SERVICES, stage_stack
+from clew.stacks.services import SERVICES
+from clew.stacks.stack import stage_stack
 
 
 @pytest.fixture

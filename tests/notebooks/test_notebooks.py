@@ -13,7 +13,7 @@ from clew.lab import lessons
 from clew.ladder import STAGE_LIST
 from clew.stacks import operate
 from clew.stacks.drivers import running_driver
-from clew.stacks.services import stage_stack
+from clew.stacks.stack import stage_stack
 
 NOTEBOOKS = [pytest.param(path, id=path.stem) for path in lessons.lessons()]
 

@@ -13,7 +13,7 @@ from clew.evidence.trace import Run, trace
 from clew.stacks import operate
 from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.drivers.local import LocalDriver
-from clew.stacks.services import stage_stack
+from clew.stacks.stack import stage_stack
 
 SENT_ID = "MY-TRACE-123"
 

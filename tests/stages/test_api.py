@@ -12,9 +12,9 @@ import pytest
 from raw_http import post
 from up import Up
 
+from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
-from clew.evidence.logs import Line
 from clew.evidence.message import nobody_consuming
 from clew.stacks.operate import is_ready, redis_client
 from clew.stacks.services import API_SERVERS, REDIS, WORKERS

@@ -13,9 +13,9 @@ from raw_http import post
 from up import Up
 
 from clew import provision
+from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
-from clew.evidence.logs import Line
 from clew.evidence.trace import trace
 from clew.stacks.services import API_SERVERS, NGINX, WORKERS
 

@@ -29,7 +29,8 @@ from clew.stacks.drivers import local
 from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.operate import is_ready
-from clew.stacks.services import API_SERVERS, REDIS, SERVICES, WORKERS, Stack, stage_stack
+from clew.stacks.services import API_SERVERS, REDIS, SERVICES, WORKERS
+from clew.stacks.stack import Stack, stage_stack
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from clew import provision
 from clew.stacks.drivers import Driver
-from clew.stacks.services import Stack
+from clew.stacks.stack import Stack
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import pytest
 
 from clew import ladder
 from clew.core.errors import ClewError
-from clew.stacks.services import stage_stack
+from clew.core.paths import STAGES
+from clew.ladder import table
+from clew.stacks.stack import stage_stack
 
 
 def files(number: int) -> dict[str, str]:
@@ -38,8 +40,8 @@ def test_a_layer_file_is_short_enough_to_be_read() -> None:
 
 
 def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ladder.STAGES, tmp_path / "stages")
-    monkeypatch.setattr(ladder, "STAGES", tmp_path / "stages")
+    shutil.copytree(STAGES, tmp_path / "stages")
+    monkeypatch.setattr(table, "STAGES", tmp_path / "stages")
     assert ladder.disagreements() == []
 
     (ladder.stage(3).folder / "celery-worker/tasks.py").write_text("# mended here only\n")
@@ -103,7 +105,7 @@ def test_a_stack_tells_its_mix_from_its_files() -> None:
 
 
 def test_the_python_pattern_of_usable_ids_is_nginxs() -> None:
-    from taskqueue.correlation import VALID_ID
+    from taskqueue.contract import VALID_ID
 
     assert f'"~^{VALID_ID.pattern}$"' in (ladder.FIXED.folder / "nginx/nginx.conf").read_text()
 

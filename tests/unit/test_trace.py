@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from clew.core.errors import ClewError
+from clew.core.lines import Line, parse_line
 from clew.evidence import logs
 from clew.evidence.client import Answer
-from clew.evidence.logs import Line, parse_line, with_id
+from clew.evidence.logs import with_id
 from clew.evidence.trace import Hop, Run, check, find_hops
 from clew.show.display import Trail
 

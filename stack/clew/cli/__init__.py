@@ -27,7 +27,8 @@ from clew.show import render
 from clew.stacks import doctor as doctors
 from clew.stacks import operate
 from clew.stacks.drivers import driver_of
-from clew.stacks.services import SERVICES, Stack, all_stacks, checked_service, stage_stack
+from clew.stacks.services import SERVICES, checked_service
+from clew.stacks.stack import Stack, all_stacks, stage_stack
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 stage_argument = click.argument("stage", metavar="STAGE")
@@ -102,7 +103,7 @@ def status(stage: str, as_json: bool) -> None:
         name: {
             "state": states[name],
             "ready": states[name] == "running" and operate.is_ready(stack, name),
-            "port": stack.port_of(name),
+            "port": stack.ports.get(name),
         }
         for name in SERVICES
     }

@@ -11,10 +11,11 @@ import httpx
 
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
-from clew.stacks.services import API_SERVERS, NGINX, Stack
+from clew.stacks.services import API_SERVERS, NGINX
+from clew.stacks.stack import Stack
+from taskqueue.contract import FINAL_STATES, HEADER
 
 RESULT_SECONDS = 30
-FINAL_STATES = ("SUCCESS", "FAILURE", "REVOKED")
 
 _POSITIONS = [{"symbol": "AAPL", "quantity": 100, "price": 150.0}]
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -101,7 +102,7 @@ def send(
     """
     sent_id = correlation_id if correlation_id is not None else new_id()
     try:
-        headers = {b"X-Request-ID": sent_id.encode()}
+        headers = {HEADER.encode(): sent_id.encode()}
         with _client(stack, service) as client:
             sent_at = time.time()
             answer = client.post("/api/v1/tasks", json=body or request_body(), headers=headers)
@@ -117,7 +118,7 @@ def send(
         answered = answer.json()
     except ValueError:
         answered = {"detail": answer.text}
-    return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get("X-Request-ID", ""), answered)
+    return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get(HEADER, ""), answered)
 
 
 def refused(stack: Stack, answer: Answer) -> ClewError:

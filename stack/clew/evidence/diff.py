@@ -10,12 +10,12 @@ from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.lines import Line
 from clew.evidence import client
-from clew.evidence.logs import Line
 from clew.evidence.trace import Run, trace
 from clew.stacks import operate
 from clew.stacks.drivers import Say, running_driver
-from clew.stacks.services import stage_stack
+from clew.stacks.stack import stage_stack
 
 SHOWN_FIELDS = ("request_id", "correlation_id", "task_id", "queue", "status_code")
 ORDER = {"nginx": 0, "fastapi": 1, "celery": 2}

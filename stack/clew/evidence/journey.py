@@ -17,7 +17,8 @@ from clew.evidence.diff import run_on
 from clew.evidence.trace import Run, trace
 from clew.stacks import operate
 from clew.stacks.drivers import Driver, Say
-from clew.stacks.services import SERVICES_OF_LAYER, Stack, lattice_stack
+from clew.stacks.services import SERVICES_OF_LAYER
+from clew.stacks.stack import Stack, lattice_stack
 
 SENT_ID = "MY-TRACE-123"
 
@@ -42,7 +43,7 @@ def lattice(say: Say) -> Iterator[Run]:
     """
     stack = lattice_stack()
     order = ladder.all_mixes()
-    ladder.write_mix(order[0], stack.folder, stack.digit)
+    ladder.write_mix(order[0], stack.folder)
     operate.down(stack)
     driver, _ = operate.up(stack, say)
     try:
@@ -63,7 +64,7 @@ def switch(stack: Stack, driver: Driver, before: str, after: str) -> None:
     Raises:
         ClewError: a restarted service did not come back.
     """
-    ladder.write_mix(after, stack.folder, stack.digit)
+    ladder.write_mix(after, stack.folder)
     restart_changed(stack, driver, before, after)
 
 

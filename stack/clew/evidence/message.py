@@ -18,9 +18,10 @@ from clew.core.wait import wait_until
 from clew.evidence import client
 from clew.stacks.drivers import driver_of
 from clew.stacks.operate import only_one, redis_client
-from clew.stacks.services import REDIS, WORKERS, Stack
+from clew.stacks.services import REDIS, WORKERS
+from clew.stacks.stack import Stack
+from taskqueue.contract import QUEUES
 
-QUEUES = ("high", "medium", "low")
 SECONDS = 15
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.lines import Line
 from clew.core.paths import ROOT
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
-from clew.evidence.logs import Line
 from clew.stacks.drivers import Driver, driver_of
-from clew.stacks.services import WORKERS, Stack, stage_stack
+from clew.stacks.services import WORKERS
+from clew.stacks.stack import Stack, stage_stack
 
 CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
 LINES_SECONDS = 20

@@ -20,7 +20,7 @@ from clew.core.paths import ROOT
 from clew.lab import receivers
 from clew.stacks import operate
 from clew.stacks.drivers import Say, running_driver
-from clew.stacks.services import all_stacks
+from clew.stacks.stack import all_stacks
 
 FOLDER = ROOT / "notebooks"
 CELL_SECONDS = 240  # bringing up a stage with containers may take half of that on a busy machine

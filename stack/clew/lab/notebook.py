@@ -21,6 +21,7 @@ from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, diff, logs, message, trace
 from clew.evidence.journey import SENT_ID
@@ -42,7 +43,8 @@ from clew.show.display import (
 )
 from clew.stacks import operate
 from clew.stacks.drivers import Driver, driver_of, running_driver
-from clew.stacks.services import SERVICES, stage_stack
+from clew.stacks.services import SERVICES
+from clew.stacks.stack import stage_stack
 
 READY = ("running",)
 
@@ -226,7 +228,7 @@ class Stage:
             self._settle(self.since)
         return Lines(logs.with_id(self._lines(), wanted), wanted, self.note)
 
-    def _lines(self) -> list[logs.Line]:
+    def _lines(self) -> list[Line]:
         if self.replayed:
             return self.replayed.lines
         since = self.since.sent_at - trace.CLOCK_SLACK if self.since else None

@@ -20,7 +20,7 @@ from clew.evidence import client, journey, logs
 from clew.show.display import Display, Table, UnifiedDiff, Words
 from clew.stacks import operate
 from clew.stacks.drivers import Driver, Say
-from clew.stacks.services import strict_stack
+from clew.stacks.stack import strict_stack
 
 LINES_SECONDS = 5
 
@@ -51,7 +51,7 @@ def strict_diff(layer: ladder.Layer, fixed: bool = False) -> list[str]:
 def write(mix: str) -> None:
     """Write the strict layers of `mix` into the experiment's folder."""
     stack = strict_stack()
-    ladder.write_mix(mix, stack.folder, stack.digit)
+    ladder.write_mix(mix, stack.folder)
     for layer in ladder.LAYERS:
         path = stack.folder / layer.file
         path.write_text(strict(path.read_text()))

@@ -26,7 +26,7 @@ from clew.evidence.trace import Run, trace
 from clew.lab.receivers import ReceiversFirst
 from clew.stacks import operate
 from clew.stacks.drivers import Driver, Say, running_driver
-from clew.stacks.services import Stack, lattice_stack, stage_stack
+from clew.stacks.stack import Stack, lattice_stack, stage_stack
 
 FOLDER = Path(__file__).parent / "recordings"
 KINDS = ("stages", "lattice", "three-ids", "receivers")

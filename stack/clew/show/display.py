@@ -14,10 +14,10 @@ from html import escape
 from typing import Any
 
 from clew import ladder
+from clew.core.lines import Line
 from clew.core.marks import BEADS, COLOURS, NO_ID
 from clew.evidence import timeline
 from clew.evidence.diff import normalised
-from clew.evidence.logs import Line
 from clew.evidence.trace import Run
 from clew.show.render import outcome
 

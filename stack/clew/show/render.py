@@ -17,9 +17,9 @@ from rich.text import Text
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.lines import Line
 from clew.core.marks import BEADS, COLOURS, NO_ID
 from clew.evidence.diff import StageDiff
-from clew.evidence.logs import Line
 from clew.evidence.trace import Hop, Run, command
 from clew.stacks.services import SERVICES
 

@@ -11,7 +11,7 @@ from clew import ladder, provision
 from clew.core.errors import ClewError
 from clew.stacks.drivers import running_driver
 from clew.stacks.drivers.choice import wanted_driver, why_not_docker
-from clew.stacks.services import Stack, all_stacks
+from clew.stacks.stack import Stack, all_stacks
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
-from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS, Stack
+from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS
+from clew.stacks.stack import Stack
+from taskqueue.contract import HEADER, WORKER_KEY
 
 READY_SECONDS = 90
 NGINX_OVERLAP_SECONDS = 0.25
@@ -32,7 +34,7 @@ def worker_boots(stack: Stack) -> dict[str, float]:
     """Return when each living worker started to consume, seconds since the epoch; empty when Redis does not answer."""
     try:
         with redis_client(stack) as client:
-            values = client.mget([f"worker-alive:{worker}" for worker in WORKERS])
+            values = client.mget([f"{WORKER_KEY}{worker}" for worker in WORKERS])
     except redis.RedisError:
         return {}
     return {worker: float(value) for worker, value in zip(WORKERS, values, strict=True) if value is not None}
@@ -184,8 +186,8 @@ def wait_nginx(stack: Stack, keeps_id: bool, seconds: float = 10) -> None:
         nonlocal since
         try:
             url = f"{stack.url}{HTTP_PATHS[NGINX]}"
-            answer = httpx.get(url, headers={"X-Request-ID": probe}, timeout=2, trust_env=False)
-            as_wanted = (answer.headers.get("X-Request-ID") == probe) is keeps_id
+            answer = httpx.get(url, headers={HEADER: probe}, timeout=2, trust_env=False)
+            as_wanted = (answer.headers.get(HEADER) == probe) is keeps_id
         except httpx.HTTPError:
             as_wanted = False
         if not as_wanted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from clew.stacks.services import Stack
+from clew.stacks.stack import Stack
 
 Say = Callable[[str], None]
 

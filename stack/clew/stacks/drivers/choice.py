@@ -9,7 +9,7 @@ from clew.core.errors import ClewError
 from clew.stacks.drivers.base import Driver, Say
 from clew.stacks.drivers.docker import DockerDriver, NoEngine
 from clew.stacks.drivers.local import LocalDriver
-from clew.stacks.services import Stack
+from clew.stacks.stack import Stack
 
 DRIVERS: dict[str, type[LocalDriver] | type[DockerDriver]] = {"docker": DockerDriver, "local": LocalDriver}
 

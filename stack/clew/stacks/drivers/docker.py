@@ -14,7 +14,8 @@ from clew import provision
 from clew.core.errors import ClewError
 from clew.stacks.drivers.base import Say
 from clew.stacks.drivers.ports import check_ports
-from clew.stacks.services import API_SERVERS, NGINX, SERVICES, Stack, named
+from clew.stacks.services import API_SERVERS, NGINX, SERVICES
+from clew.stacks.stack import Stack
 
 STATES = {"running": "running", "paused": "paused", "restarting": "stopped"}
 
@@ -47,7 +48,7 @@ class DockerDriver:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.project = f"clew-{named(f'stage-{stack.digit}')}"  # the name that compose.yaml has by itself
+        self.project = f"clew-{stack.name}"  # the name that compose.yaml has by itself
 
     def prepare(self, say: Say) -> None:
         state = provision.docker_state()
@@ -136,7 +137,7 @@ class DockerDriver:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT if merged else subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in this terminal is for this command, not for docker
-                env={**os.environ, "PORT": str(self.stack.port), "STAGE": str(self.stack.digit)},
+                env={**os.environ, **self.stack.compose_environment},
             )
         except FileNotFoundError:
             raise NoEngine("There is no docker command.", self.stack.command("up DRIVER=local")) from None

@@ -23,11 +23,13 @@ from supervisor.xmlrpc import Faults
 
 from clew import provision
 from clew.core.errors import ClewError
+from clew.core.lines import parse_line
 from clew.core.paths import STACK, shown
 from clew.core.wait import wait_until
 from clew.stacks.drivers.base import Say
 from clew.stacks.drivers.ports import check_ports
-from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS, Stack
+from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS
+from clew.stacks.stack import Stack
 
 MARK = "CLEW_STACK_STATE"  # in every process's environment, so that what a crash left behind is found again
 # They keep their title where the environment was; their working folder tells whose they are.
@@ -281,7 +283,7 @@ class LocalDriver:
         shutil.copytree(STACK / "nginx", nginx)
         servers = (nginx / "upstream.conf").read_text()
         for server in API_SERVERS:
-            servers = servers.replace(f"{server}:8000", f"127.0.0.1:{self.stack.port_of(server)}")
+            servers = servers.replace(f"{server}:8000", f"127.0.0.1:{self.stack.ports[server]}")
         (nginx / "upstream.conf").write_text(servers)
         listen = (nginx / "listen.conf").read_text()
         (nginx / "listen.conf").write_text(listen.replace("listen 80;", f"listen 127.0.0.1:{self.stack.port};"))
@@ -310,10 +312,10 @@ class LocalDriver:
 
     def _program(self, service: str) -> tuple[list[str], Path, dict[str, str]]:
         """Return a service's command, working folder and environment: compose.yaml's, with this machine's paths."""
-        stage, port = self.stack.folder, self.stack.port_of(service)
+        stage, port = self.stack.folder, self.stack.ports.get(service)
         environment = {
             "SERVICE_NAME": service,
-            "REDIS_URL": f"redis://127.0.0.1:{self.stack.port_of(REDIS)}/0",
+            "REDIS_URL": f"redis://127.0.0.1:{self.stack.ports[REDIS]}/0",
             "READY_FILE": f"{self.home}/{service}.ready",
             "PYTHONPATH": str(STACK),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -361,8 +363,6 @@ class LocalDriver:
 
 def _begins_before(content: bytes, since: float) -> bool:
     """Tell whether the first whole JSON line of a piece of a log is older than `since`."""
-    from clew.evidence.logs import parse_line
-
     for line in content.split(b"\n")[1:-1]:
         when = parse_line("", line.decode(errors="replace")).get("ts")
         if when is not None:

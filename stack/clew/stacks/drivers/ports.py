@@ -8,7 +8,8 @@ import socket
 import psutil
 
 from clew.core.errors import ClewError
-from clew.stacks.services import NGINX, Stack
+from clew.stacks.services import NGINX
+from clew.stacks.stack import Stack
 
 
 def check_ports(stack: Stack, privileged: bool) -> None:

@@ -1,0 +1,101 @@
+"""The README of each stage, and the command that rewrites stages 01 to 04 and every README from the two ends."""
+
+from __future__ import annotations
+
+import shutil
+
+from clew.ladder.files import cause_line, changed_layer, first_changed_line, mix_files, source_diff, write_mix
+from clew.ladder.table import AS_FOUND, FIXED, HOPS, LAYERS, STAGE_LIST, stage
+
+
+def readme(number: int) -> str:
+    """Return the text of a stage's README."""
+    this = stage(number)
+    lines = [f"# Stage {number} · {this.title}", ""]
+    run = [f"make stage-{number} up trace", f"make stage-{number} diff"] if number else ["make stage-0 up trace"]
+    if number:
+        layer = changed_layer(number)
+        where = f"{layer.file}#L{first_changed_line(number)}"
+        lines += [
+            f"**Symptom.** {layer.symptom}",
+            "",
+            f"**Cause.** {layer.cause}",
+            "",
+            f"**Fix.** {layer.fix} Here it is: [`{layer.file}`, line {first_changed_line(number)}]({where}).",
+            "",
+            f"The whole difference to stage {number - 1}:",
+            "",
+            "```diff",
+            *source_diff(number),
+            "```",
+        ]
+    else:
+        lines += [
+            "Nothing crashes, every request is answered 201, every task succeeds. Only: the ID that the client sent",
+            "cannot be found anywhere. It is lost five times, once in each layer:",
+            "",
+            "| layer | where | cause |",
+            "|---|---|---|",
+        ]
+        for layer in LAYERS:
+            where = f"{layer.file}#L{cause_line(this.folder / layer.file, layer)}"
+            lines.append(f"| {layer.hop} | [`{layer.file}`]({where}) | {layer.cause} |")
+    lines += [
+        "",
+        "## What you will see",
+        "",
+        "| " + " | ".join(HOPS) + " |",
+        "|" + "---|" * len(HOPS),
+        "| " + " | ".join(this.verdicts) + " |",
+        "",
+        "```sh",
+        *run,
+        "```",
+        "",
+        "Or with Compose alone, in this folder, once the image is built: `docker compose up --wait`.",
+        "",
+        "[All stages](../../README.md#the-stages)"
+        + (f" · [before: stage {number - 1}](../{stage(number - 1).slug}/README.md)" if number else "")
+        + (f" · [next: stage {number + 1}](../{stage(number + 1).slug}/README.md)" if this is not FIXED else ""),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def stage_files(number: int) -> dict[str, bytes]:
+    """Return every file that a stage's folder must hold, by relative path; a README can only follow the layer files."""
+    return {
+        **mix_files(stage(number).mix),
+        ".env": f"STAGE={number}\n".encode(),
+        "README.md": readme(number).encode(),
+    }
+
+
+def disagreements() -> list[str]:
+    """Return what differs between the stage folders and what the two ends make of them, one sentence a difference."""
+    found = []
+    for this in STAGE_LIST:
+        try:
+            wanted = stage_files(this.number)
+        except FileNotFoundError as error:
+            found.append(f"{error.filename} is missing")
+            continue
+        present = {str(path.relative_to(this.folder)) for path in this.folder.rglob("*") if path.is_file()}
+        found += [f"stages/{this.slug}/{name} is missing" for name in sorted(wanted.keys() - present)]
+        found += [f"stages/{this.slug}/{name} does not belong there" for name in sorted(present - wanted.keys())]
+        found += [
+            f"stages/{this.slug}/{name} differs from what the two ends make"
+            for name in sorted(wanted.keys() & present)
+            if (this.folder / name).read_bytes() != wanted[name]
+        ]
+    return found
+
+
+def rewrite() -> None:
+    """Write stages 01 to 04 and all READMEs anew from the two ends."""
+    for this in STAGE_LIST:
+        if this not in (AS_FOUND, FIXED):
+            shutil.rmtree(this.folder, ignore_errors=True)
+        write_mix(this.mix, this.folder, this.number)
+    for this in STAGE_LIST:
+        (this.folder / "README.md").write_text(readme(this.number))
