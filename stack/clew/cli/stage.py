@@ -1,0 +1,207 @@
+"""The commands on one stage: `make stage-3 up trace`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clew import ladder
+from clew.cli.options import as_json, data_option, id_option, stage_argument, type_option
+from clew.core.errors import ClewError
+from clew.evidence import client, logs
+from clew.evidence import diff as diffs
+from clew.evidence import message as messages
+from clew.evidence import trace as traces
+from clew.show import render
+from clew.stacks import operate
+from clew.stacks.drivers import driver_of
+from clew.stacks.services import SERVICES, checked_service
+from clew.stacks.stack import Stack, all_stacks, stage_stack
+
+
+def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
+    try:
+        return client.request_body(task_type, None if data is None else json.loads(data))
+    except ValueError as error:
+        raise ClewError(f"DATA is no JSON: {error}.", stack.command("send")) from None
+    except ClewError as error:
+        raise ClewError(error.message, stack.command("send")) from None
+
+
+@click.command()
+@stage_argument
+@as_json
+def up(stage: str, as_json: bool) -> None:
+    """Start the stage's nine services and wait until they are ready."""
+    stack = stage_stack(stage)
+    driver, seconds = operate.up(stack, render.say)
+    if as_json:
+        render.data({"stage": stack.number, "driver": driver.name, "seconds": round(seconds, 2), "url": stack.url})
+        return
+    render.out.print(f"{stack.title} is up ({driver.name}, {seconds:.1f} s): {stack.url}")
+    render.next_step(f"{stack.command('trace')}, or make lab for the lessons in notebooks")
+
+
+@click.command()
+@click.argument("stage", metavar="STAGE|all")
+@as_json
+def down(stage: str, as_json: bool) -> None:
+    """End the stage's services, also what a crash left behind, and remove their data."""
+    stacks = all_stacks() if stage == "all" else [stage_stack(stage)]
+    ended: dict[str, str | None] = {}
+    titles = {stack.name: stack.title for stack in stacks}
+    errors: list[ClewError] = []
+    for stack in stacks:
+        try:
+            ended[stack.name] = operate.down(stack)
+        except ClewError as error:  # the others are to be ended all the same
+            errors.append(error)
+    if errors:
+        raise ClewError("\n".join(dict.fromkeys(error.message for error in errors)), errors[0].next_step)
+    if as_json:
+        render.data({"ended": ended})
+        return
+    for name, driver in ended.items():
+        if driver or stage != "all":
+            render.out.print(f"{titles[name]} is down{'' if driver else ' already'}.")
+    if not any(ended.values()) and stage == "all":
+        render.out.print("Nothing was up.")
+
+
+@click.command()
+@stage_argument
+@as_json
+def status(stage: str, as_json: bool) -> None:
+    """Tell which of the nine services are ready; exit 1 when one is not."""
+    stack = stage_stack(stage)
+    driver = driver_of(stack)
+    states = driver.status()
+    services = {
+        name: {
+            "state": states[name],
+            "ready": states[name] == "running" and operate.is_ready(stack, name),
+            "port": stack.ports.get(name),
+        }
+        for name in SERVICES
+    }
+    report = {"stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services}
+    render.data(report) if as_json else render.status(report)
+    missing = [name for name, state in services.items() if not state["ready"]]
+    if missing:
+        raise ClewError(f"{len(missing)} of 9 are not ready: {', '.join(missing)}.", stack.command("up"))
+
+
+@click.command()
+@stage_argument
+@id_option
+@type_option
+@data_option
+@as_json
+def send(stage: str, correlation_id: str | None, task_type: str, data: str | None, as_json: bool) -> None:
+    """Send one task request and print the answer."""
+    stack = stage_stack(stage)
+    driver_of(stack)
+    answer = client.send(stack, correlation_id, body_of(stack, task_type, data))
+    if as_json:
+        render.data(vars(answer))
+    else:
+        render.out.print(f"sent     X-Request-ID: {answer.sent_id}", markup=False)
+        render.out.print(
+            f"answered {answer.status_code} in {answer.ms:.1f} ms, X-Request-ID: {answer.answered_id}", markup=False
+        )
+        if answer.status_code == 201:
+            render.out.print(json.dumps(answer.body), markup=False)
+    if answer.status_code != 201:
+        raise client.refused(stack, answer)
+    if not as_json:
+        render.next_step(stack.command(f"logs ID={answer.task_id}"))
+
+
+@click.command()
+@stage_argument
+@id_option
+@type_option
+@data_option
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also save the trail as an SVG.")
+@as_json
+def trace(
+    stage: str, correlation_id: str | None, task_type: str, data: str | None, picture: Path | None, as_json: bool
+) -> None:
+    """Send one task request and find its five hops in the nine logs."""
+    stack = stage_stack(stage)
+    run = traces.trace(stack, correlation_id, body_of(stack, task_type, data))
+    if picture is not None:
+        render.save_picture(run, picture)
+    render.data(run.to_json()) if as_json else render.trail(run)
+
+
+@click.command()
+@stage_argument
+@as_json
+def check(stage: str, as_json: bool) -> None:
+    """Hold a traced request against the truth table; exit 1 when they differ."""
+    run = traces.trace(stage_stack(stage))
+    if as_json:
+        render.data({**run.to_json(), "as_predicted": run.as_predicted})
+        sys.exit(0 if run.as_predicted else 1)
+    traces.check(run)
+    render.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
+
+
+@click.command()
+@stage_argument
+@id_option
+@as_json
+def diff(stage: str, correlation_id: str | None, as_json: bool) -> None:
+    """Show what the stage's fix changes in the source and in the logs of the same request."""
+    found = diffs.stage_diff(ladder.stage(stage).number, correlation_id, None, render.say)
+    render.data(found.to_json()) if as_json else render.stage_diff(found)
+
+
+@click.command(name="logs")
+@stage_argument
+@click.option("--id", "wanted", envvar="ID", help="Only lines with this correlation, request or task ID.")
+@click.option("--service", envvar="SERVICE", help="Only lines of this service.")
+@as_json
+def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool) -> None:
+    """Search all nine services' logs at once, in time order."""
+    stack = stage_stack(stage)
+    driver = driver_of(stack)
+    began = time.monotonic()
+    lines = logs.read(driver)
+    if service:
+        lines = [line for line in lines if line["service"] == checked_service(service)]
+    if wanted:
+        lines = logs.with_id(lines, wanted)
+    if as_json:
+        render.data(lines)
+        return
+    render.log_lines(lines)
+    if wanted:
+        found_in = len({line["service"] for line in lines})
+        seconds = time.monotonic() - began
+        render.say(
+            f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
+        )
+        if not lines:
+            render.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), render.err)
+
+
+@click.command()
+@stage_argument
+@id_option
+@type_option
+@as_json
+def message(stage: str, correlation_id: str | None, task_type: str, as_json: bool) -> None:
+    """Show the raw Celery message of a request as it lies in Redis; the workers stop consuming for that moment."""
+    found = messages.message(stage_stack(stage), correlation_id, client.request_body(task_type))
+    render.data(found) if as_json else render.message(found)
+
+
+COMMANDS = (up, down, status, send, trace, check, diff, show_logs, message)
