@@ -154,13 +154,13 @@ class Quotes:
     def fixed(self, number: str) -> str:
         """The layer file that stage N fixes, the fixed lines marked."""
         path = f"stages/{ladder.stage(number).slug}/{ladder.changed_layer(int(number)).file}"
-        marked = quoting.fixed_lines(int(number))
+        marked = ladder.changed_lines(ladder.changed_layer(int(number)), fixed=True)
         return f"{self._where(path, marked[0])}\n\n{quoting.fence(path, marked=marked)}"
 
     def fixed_line(self, number: str) -> str:
         """A link to the first line of a stage's fix."""
         path = f"stages/{ladder.stage(number).slug}/{ladder.changed_layer(int(number)).file}"
-        return self._where(path, quoting.fixed_lines(int(number))[0])
+        return self._where(path, ladder.changed_lines(ladder.changed_layer(int(number)), fixed=True)[0])
 
     def file(self, path: str, name: str = "") -> str:
         """A link to a file, or to a region of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import html
 import posixpath
 from pathlib import Path
@@ -14,7 +13,6 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 
-from clew import ladder
 from clew.core.paths import ROOT
 
 LANGUAGES = {".py": "python", ".conf": "nginx", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
@@ -74,15 +72,6 @@ def fence(path: str, first: int = 1, last: int | None = None, marked: list[int] 
     language = LANGUAGES.get(Path(path).suffix, "text")
     options = f' hl_lines="{" ".join(str(line - first + 1) for line in marked)}"' if marked else ""
     return "\n".join([f'```{language} linenums="{first}"{options}', *lines, "```"])
-
-
-def fixed_lines(number: int) -> list[int]:
-    """Return the lines of a stage's layer file that its fix added or changed."""
-    layer = ladder.changed_layer(number)
-    old, new = ((ladder.stage(n).folder / layer.file).read_text().splitlines() for n in (number - 1, number))
-    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    changed = [line for kind, _, _, start, end in blocks if kind != "equal" for line in range(start, end)]
-    return [line + 1 for line in changed if new[line].strip()]
 
 
 def source_page(path: str) -> str:

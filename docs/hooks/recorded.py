@@ -18,7 +18,7 @@ from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.evidence.trace import Hop, Run, in_milliseconds
 from clew.lab import record
-from clew.show import render
+from clew.show import terminal as printing
 from clew.stacks.services import NGINX
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -103,8 +103,8 @@ def terminal(command: str, text: str) -> str:
 
 def trace(number: int) -> str:
     """Return what `make stage-N trace` printed."""
-    with render.out.capture() as captured:
-        render.trail(stage_run(number))
+    with printing.out.capture() as captured:
+        printing.trail(stage_run(number))
     return terminal(f"make stage-{number} up trace ID=MY-TRACE-123", captured.get())
 
 

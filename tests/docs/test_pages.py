@@ -99,7 +99,7 @@ def test_code_can_be_copied(open_page):
 @pytest.mark.parametrize("number", range(1, 6))
 def test_a_stage_page_leads_to_its_fixed_line(open_page, number):
     layer, slug = ladder.changed_layer(number), ladder.stage(number).slug
-    line = ladder.first_changed_line(number)
+    line = ladder.changed_lines(layer, fixed=True)[0]
     page = open_page(f"journey/stage-{number}/")
     page.locator(f"a[href$='{slug}/{layer.file}/#L-{line}']").first.click()
     text = (ladder.stage(number).folder / layer.file).read_text().splitlines()[line - 1]

@@ -93,7 +93,7 @@ def test_what_is_no_mix_is_refused(mix: str) -> None:
 def test_a_readme_links_the_fixed_line() -> None:
     for number in range(1, 6):
         layer = ladder.changed_layer(number)
-        line = ladder.first_changed_line(number)
+        line = ladder.changed_lines(layer, fixed=True)[0]
         assert f"({layer.file}#L{line})" in (ladder.stage(number).folder / "README.md").read_text()
         fixed = (ladder.stage(number).folder / layer.file).read_text().splitlines()
         assert f"+{fixed[line - 1]}" in ladder.source_diff(number)
@@ -127,3 +127,13 @@ def test_the_cause_is_the_one_above_the_hand_off_that_was_logged(tmp_path: Path)
     path.write_text("def one():\n    log()\n")
     assert ladder.cause_line(path, worker, hand_off=2) == 2
     assert ladder.cause_line(path, worker) == 1
+
+
+def test_changed_lines_are_those_of_the_diff_in_both_directions() -> None:
+    for number in range(1, 6):
+        layer = ladder.changed_layer(number)
+        diff = [line for line in ladder.source_diff(number) if not line.startswith(("---", "+++"))]
+        for fixed, mark in ((False, "-"), (True, "+")):
+            text = ladder.source(layer, fixed).read_text().splitlines()
+            changed = [text[line - 1] for line in ladder.changed_lines(layer, fixed)]
+            assert changed == [line[1:] for line in diff if line[:1] == mark and line[1:].strip()]

@@ -394,7 +394,7 @@ def source(number: int, hop: str) -> Source:
     lines = (this.folder / layer.file).read_text().splitlines()
     anchor = ladder.cause_line(this.folder / layer.file, layer)
     fixed = this.mix[ladder.LAYERS.index(layer)] == "1"
-    changed = set(_changed_lines(layer, fixed)) or {anchor}
+    changed = set(ladder.changed_lines(layer, fixed)) or {anchor}
     first, last = max(1, min(changed | {anchor}) - 3), min(len(lines), max(min(changed) + 12, anchor) + 3)
     while not lines[first - 1].strip():
         first += 1
@@ -406,13 +406,6 @@ def source(number: int, hop: str) -> Source:
         fixed,
         f"Fix: {layer.fix}" if fixed else f"Cause: {layer.cause}",
     )
-
-
-def _changed_lines(layer: ladder.Layer, fixed: bool) -> list[int]:
-    """Return the lines of one version of a layer's file that the other version has not."""
-    lines = ladder.source(layer, fixed).read_text().splitlines()
-    other = set(ladder.source(layer, not fixed).read_text().splitlines())
-    return [number for number, line in enumerate(lines, 1) if line.strip() and line not in other]
 
 
 def lattice() -> Matrix:

@@ -72,11 +72,11 @@ def cause_line(path: Path, layer: Layer, hand_off: int | None = None) -> int:
     return above[-1] if above else found[0] if found else hand_off or 1
 
 
-def first_changed_line(number: int) -> int:
-    """Return the first line of the stage's layer file that its fix added or changed, blank lines passed over."""
-    layer = changed_layer(number)
-    old = (stage(number - 1).folder / layer.file).read_text().splitlines()
-    new = (stage(number).folder / layer.file).read_text().splitlines()
-    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+def changed_lines(layer: Layer, fixed: bool) -> list[int]:
+    """Return the numbers of the lines that one version of a layer's file has and the other has not, without blank
+    lines: what the fix adds or changes with `fixed`, what it removes or changes without."""
+    this = source(layer, fixed).read_text().splitlines()
+    other = source(layer, not fixed).read_text().splitlines()
+    blocks = difflib.SequenceMatcher(None, other, this, autojunk=False).get_opcodes()
     changed = (line for kind, _, _, start, end in blocks if kind != "equal" for line in range(start, end))
-    return next(line for line in changed if new[line].strip()) + 1
+    return [line + 1 for line in changed if this[line].strip()]

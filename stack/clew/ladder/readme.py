@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from clew.ladder.files import cause_line, changed_layer, first_changed_line, mix_files, source_diff, write_mix
+from clew.ladder.files import cause_line, changed_layer, changed_lines, mix_files, source_diff, write_mix
 from clew.ladder.table import AS_FOUND, FIXED, HOPS, LAYERS, STAGE_LIST, stage
 
 
@@ -15,13 +15,13 @@ def readme(number: int) -> str:
     run = [f"make stage-{number} up trace", f"make stage-{number} diff"] if number else ["make stage-0 up trace"]
     if number:
         layer = changed_layer(number)
-        where = f"{layer.file}#L{first_changed_line(number)}"
+        line = changed_lines(layer, fixed=True)[0]
         lines += [
             f"**Symptom.** {layer.symptom}",
             "",
             f"**Cause.** {layer.cause}",
             "",
-            f"**Fix.** {layer.fix} Here it is: [`{layer.file}`, line {first_changed_line(number)}]({where}).",
+            f"**Fix.** {layer.fix} Here it is: [`{layer.file}`, line {line}]({layer.file}#L{line}).",
             "",
             f"The whole difference to stage {number - 1}:",
             "",

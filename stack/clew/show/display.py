@@ -19,7 +19,7 @@ from clew.core.marks import BEADS, COLOURS, NO_ID
 from clew.evidence import timeline
 from clew.evidence.diff import normalised
 from clew.evidence.trace import Run
-from clew.show.render import outcome
+from clew.show.terminal import outcome
 
 KEPT, LOST = COLOURS["kept"], COLOURS["missing"]
 STYLE = f"""<style>
