@@ -11,7 +11,7 @@ import click
 
 from clew.cli import many, stage
 from clew.core.errors import ClewError
-from clew.show import render
+from clew.show import terminal
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,8 +25,8 @@ for command in (*stage.COMMANDS, *many.COMMANDS):
 
 def fail(error: ClewError) -> NoReturn:
     if "--json" in sys.argv:
-        render.data({"error": error.message, "next": error.next_step})
-    render.error(error)
+        terminal.data({"error": error.message, "next": error.next_step})
+    terminal.error(error)
     sys.exit(1)
 
 
@@ -42,7 +42,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        render.error(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"))
+        terminal.error(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"))
         sys.exit(130)
     except BrokenPipeError:  # whoever reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,7 +14,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import shown
 from clew.evidence import journey as journeys
 from clew.evidence import trace as traces
-from clew.show import render
+from clew.show import terminal
 from clew.stacks import doctor as doctors
 
 
@@ -27,13 +27,13 @@ def gathered(runs: Iterator[traces.Run], total: int, what: str) -> list[traces.R
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=render.err, disable=not render.err.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=terminal.err, disable=not terminal.err.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total)
         for run in runs:
             found.append(run)
             progress.advance(task)
-            if not render.err.is_terminal:
-                render.say(f"{len(found)}/{total} {render.title_of(run)}: {', '.join(run.verdicts)}")
+            if not terminal.err.is_terminal:
+                terminal.say(f"{len(found)}/{total} {terminal.title_of(run)}: {', '.join(run.verdicts)}")
     return found
 
 
@@ -42,12 +42,12 @@ def report_runs(
 ) -> None:
     path = journeys.save(kind, runs, name)
     if as_json:
-        render.data(journeys.summary(runs))
+        terminal.data(journeys.summary(runs))
     else:
-        render.matrix(runs, expectation)
+        terminal.matrix(runs, expectation)
         predicted = sum(run.as_predicted for run in runs)
         seconds = time.monotonic() - began
-        render.out.print(
+        terminal.out.print(
             f"\n{predicted} of {len(runs)} as predicted, in {seconds:.0f} s; saved as {shown(path)} and .json"
         )
     journeys.require_predicted(runs, kind)
@@ -58,7 +58,7 @@ def report_runs(
 def journey(as_json: bool) -> None:
     """Trace the same request on all six stages; print and save the matrix with measured latencies."""
     began = time.monotonic()
-    runs = gathered(journeys.journey(render.say), len(ladder.STAGE_LIST), "stages")
+    runs = gathered(journeys.journey(terminal.say), len(ladder.STAGE_LIST), "stages")
     report_runs("journey", runs, lambda run: f"{run.stage:02}", began, as_json, expectation=False)
 
 
@@ -67,12 +67,12 @@ def journey(as_json: bool) -> None:
 def lattice(as_json: bool) -> None:
     """Trace the same request on all 32 mixes of fixed and broken layers; print expected and observed."""
     began = time.monotonic()
-    runs = gathered(journeys.lattice(render.say), 2 ** len(ladder.LAYERS), "mixes")
+    runs = gathered(journeys.lattice(terminal.say), 2 ** len(ladder.LAYERS), "mixes")
     runs.sort(key=lambda run: run.mix)
     report_runs("lattice", runs, lambda run: run.mix, began, as_json, expectation=True)
     if not as_json:
         whole = sum(set(run.verdicts) == {"kept"} for run in runs)
-        render.out.print(f"{whole} of {len(runs)} mixes traces end to end: one missing layer is a broken trace.")
+        terminal.out.print(f"{whole} of {len(runs)} mixes traces end to end: one missing layer is a broken trace.")
 
 
 @click.command()
@@ -80,7 +80,7 @@ def lattice(as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Tell which driver will be used and why, what is missing, and what each missing thing costs."""
     report = doctors.examine()
-    render.data(report) if as_json else render.doctor(report)
+    terminal.data(report) if as_json else terminal.doctor(report)
 
 
 @click.command()
@@ -88,8 +88,8 @@ def record() -> None:
     """Record all six stages and all 32 mixes on live stacks, for where none can be started."""
     from clew.lab import record as recordings
 
-    for path in recordings.record(render.say):
-        render.out.print(f"Written: {shown(path)}")
+    for path in recordings.record(terminal.say):
+        terminal.out.print(f"Written: {shown(path)}")
 
 
 @click.command()
@@ -100,7 +100,7 @@ def notebooks(names: tuple[str, ...], replay: bool, keep: bool) -> None:
     """Execute the notebooks from top to bottom, check their outputs, and save them."""
     from clew.lab import lessons
 
-    lessons.run(names, replay, write=not keep, say=lambda text: render.out.print(text, markup=False))
+    lessons.run(names, replay, write=not keep, say=lambda text: terminal.out.print(text, markup=False))
 
 
 @click.command()
@@ -119,12 +119,12 @@ def rewrite_ladder(check: bool) -> None:
         ladder.rewrite()
     differences = ladder.disagreements()
     for difference in differences:
-        render.out.print(difference, markup=False)
+        terminal.out.print(difference, markup=False)
     if any("does not belong" in difference for difference in differences):
         raise ClewError("A stage folder holds more than a stage.", "remove what does not belong there")
     if differences:
         raise ClewError("The stages are not what their two ends make of them.", "make ladder")
-    render.out.print("Stages 01 to 04 are what 00 and 05 make of them.")
+    terminal.out.print("Stages 01 to 04 are what 00 and 05 make of them.")
 
 
 COMMANDS = (journey, lattice, doctor, record, notebooks, lab, rewrite_ladder)

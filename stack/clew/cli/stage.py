@@ -18,7 +18,7 @@ from clew.evidence import client, logs
 from clew.evidence import diff as diffs
 from clew.evidence import message as messages
 from clew.evidence import trace as traces
-from clew.show import render
+from clew.show import terminal
 from clew.stacks import operate
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
@@ -40,12 +40,12 @@ def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
 def up(stage: str, as_json: bool) -> None:
     """Start the stage's nine services and wait until they are ready."""
     stack = stage_stack(stage)
-    driver, seconds = operate.up(stack, render.say)
+    driver, seconds = operate.up(stack, terminal.say)
     if as_json:
-        render.data({"stage": stack.number, "driver": driver.name, "seconds": round(seconds, 2), "url": stack.url})
+        terminal.data({"stage": stack.number, "driver": driver.name, "seconds": round(seconds, 2), "url": stack.url})
         return
-    render.out.print(f"{stack.title} is up ({driver.name}, {seconds:.1f} s): {stack.url}")
-    render.next_step(f"{stack.command('trace')}, or make lab for the lessons in notebooks")
+    terminal.out.print(f"{stack.title} is up ({driver.name}, {seconds:.1f} s): {stack.url}")
+    terminal.next_step(f"{stack.command('trace')}, or make lab for the lessons in notebooks")
 
 
 @click.command()
@@ -65,13 +65,13 @@ def down(stage: str, as_json: bool) -> None:
     if errors:
         raise ClewError("\n".join(dict.fromkeys(error.message for error in errors)), errors[0].next_step)
     if as_json:
-        render.data({"ended": ended})
+        terminal.data({"ended": ended})
         return
     for name, driver in ended.items():
         if driver or stage != "all":
-            render.out.print(f"{titles[name]} is down{'' if driver else ' already'}.")
+            terminal.out.print(f"{titles[name]} is down{'' if driver else ' already'}.")
     if not any(ended.values()) and stage == "all":
-        render.out.print("Nothing was up.")
+        terminal.out.print("Nothing was up.")
 
 
 @click.command()
@@ -91,7 +91,7 @@ def status(stage: str, as_json: bool) -> None:
         for name in SERVICES
     }
     report = {"stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services}
-    render.data(report) if as_json else render.status(report)
+    terminal.data(report) if as_json else terminal.status(report)
     missing = [name for name, state in services.items() if not state["ready"]]
     if missing:
         raise ClewError(f"{len(missing)} of 9 are not ready: {', '.join(missing)}.", stack.command("up"))
@@ -109,18 +109,18 @@ def send(stage: str, correlation_id: str | None, task_type: str, data: str | Non
     driver_of(stack)
     answer = client.send(stack, correlation_id, body_of(stack, task_type, data))
     if as_json:
-        render.data(vars(answer))
+        terminal.data(vars(answer))
     else:
-        render.out.print(f"sent     X-Request-ID: {answer.sent_id}", markup=False)
-        render.out.print(
+        terminal.out.print(f"sent     X-Request-ID: {answer.sent_id}", markup=False)
+        terminal.out.print(
             f"answered {answer.status_code} in {answer.ms:.1f} ms, X-Request-ID: {answer.answered_id}", markup=False
         )
         if answer.status_code == 201:
-            render.out.print(json.dumps(answer.body), markup=False)
+            terminal.out.print(json.dumps(answer.body), markup=False)
     if answer.status_code != 201:
         raise client.refused(stack, answer)
     if not as_json:
-        render.next_step(stack.command(f"logs ID={answer.task_id}"))
+        terminal.next_step(stack.command(f"logs ID={answer.task_id}"))
 
 
 @click.command()
@@ -137,8 +137,8 @@ def trace(
     stack = stage_stack(stage)
     run = traces.trace(stack, correlation_id, body_of(stack, task_type, data))
     if picture is not None:
-        render.save_picture(run, picture)
-    render.data(run.to_json()) if as_json else render.trail(run)
+        terminal.save_picture(run, picture)
+    terminal.data(run.to_json()) if as_json else terminal.trail(run)
 
 
 @click.command()
@@ -148,10 +148,10 @@ def check(stage: str, as_json: bool) -> None:
     """Hold a traced request against the truth table; exit 1 when they differ."""
     run = traces.trace(stage_stack(stage))
     if as_json:
-        render.data({**run.to_json(), "as_predicted": run.as_predicted})
+        terminal.data({**run.to_json(), "as_predicted": run.as_predicted})
         sys.exit(0 if run.as_predicted else 1)
     traces.check(run)
-    render.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
+    terminal.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
 
 
 @click.command()
@@ -160,8 +160,8 @@ def check(stage: str, as_json: bool) -> None:
 @as_json
 def diff(stage: str, correlation_id: str | None, as_json: bool) -> None:
     """Show what the stage's fix changes in the source and in the logs of the same request."""
-    found = diffs.stage_diff(ladder.stage(stage).number, correlation_id, None, render.say)
-    render.data(found.to_json()) if as_json else render.stage_diff(found)
+    found = diffs.stage_diff(ladder.stage(stage).number, correlation_id, None, terminal.say)
+    terminal.data(found.to_json()) if as_json else terminal.stage_diff(found)
 
 
 @click.command(name="logs")
@@ -180,17 +180,17 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
     if wanted:
         lines = logs.with_id(lines, wanted)
     if as_json:
-        render.data(lines)
+        terminal.data(lines)
         return
-    render.log_lines(lines)
+    terminal.log_lines(lines)
     if wanted:
         found_in = len({line["service"] for line in lines})
         seconds = time.monotonic() - began
-        render.say(
+        terminal.say(
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
         if not lines:
-            render.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), render.err)
+            terminal.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), terminal.err)
 
 
 @click.command()
@@ -201,7 +201,7 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
 def message(stage: str, correlation_id: str | None, task_type: str, as_json: bool) -> None:
     """Show the raw Celery message of a request as it lies in Redis; the workers stop consuming for that moment."""
     found = messages.message(stage_stack(stage), correlation_id, client.request_body(task_type))
-    render.data(found) if as_json else render.message(found)
+    terminal.data(found) if as_json else terminal.message(found)
 
 
 COMMANDS = (up, down, status, send, trace, check, diff, show_logs, message)
