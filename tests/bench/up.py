@@ -17,7 +17,7 @@ os.environ["CLEW_PORTS"] = os.environ.get("CLEW_TEST_PORTS", "290")
 from clew import provision
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
-from clew.stacks import operate
+from clew.stacks.ready import wait_ready
 from clew.stacks.services import NGINX
 from clew.stacks.stack import Stack, ports_of, stage_stack
 
@@ -44,7 +44,7 @@ def measure(stack: Stack, project: str, has_checks: bool) -> tuple[float, float]
     began = time.monotonic()
     try:
         compose(stack.folder, project, "up", "--detach")
-        operate.wait_ready(stack)
+        wait_ready(stack)
         ready = time.monotonic() - began
         if has_checks:
             wait_until(lambda: healthy(project) == 9, 60, "nine healthy containers", "docker ps")

@@ -14,7 +14,7 @@ import clew
 from clew.core.errors import ClewError
 from clew.lab import notebook
 from clew.show.display import Trail
-from clew.stacks import operate
+from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of, running_driver
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.services import SERVICES
@@ -100,7 +100,7 @@ def test_interrupted_up_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pyt
     def interrupted(*_: object, **__: object) -> float:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(operate, "wait_ready", interrupted)
+    monkeypatch.setattr(ready, "wait_ready", interrupted)
     with pytest.raises(ClewError, match="Stage 1 is down again"):
         stage_1.up()
     assert running_driver(stage_stack(1)) is None
@@ -118,7 +118,7 @@ def test_interrupted_diff_leaves_nothing(stage_1: notebook.Stage, monkeypatch: p
 
 def test_a_stack_that_was_up_is_left_alone_and_a_dead_service_is_named(stage_1: notebook.Stage) -> None:
     stack = stage_stack(1)
-    operate.up(stack, print)
+    lifecycle.up(stack, print)
     try:
         stage_1.up()
         stage_1.down()
@@ -129,7 +129,7 @@ def test_a_stack_that_was_up_is_left_alone_and_a_dead_service_is_named(stage_1: 
         assert dead.value.next_step.startswith("make stage-1 up")
         assert driver_of(stack).status()["flower"] == "stopped"
     finally:
-        operate.down(stack)
+        lifecycle.down(stack)
     assert len(SERVICES) == 9
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from clew.lab import lessons
 from clew.ladder import STAGE_LIST
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers import running_driver
 from clew.stacks.stack import stage_stack
 
@@ -28,7 +28,7 @@ def stacks_up() -> Iterator[set[int]]:
     numbers: set[int] = set()
     yield numbers
     for number in numbers:
-        operate.down(stage_stack(number))
+        lifecycle.down(stage_stack(number))
 
 
 def run(path: Path, replay: bool) -> None:
@@ -55,12 +55,12 @@ def test_on_stacks_of_its_own(path: Path) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_again_on_a_stack_that_is_up(path: Path, stacks_up: set[int]) -> None:
     number = stage_number(path)
-    operate.up(stage_stack(number), print)
+    lifecycle.up(stage_stack(number), print)
     stacks_up.add(number)
     run(path, replay=False)
     assert running_driver(stage_stack(number)) is not None
     for other in stacks_up - {number}:  # the stage before was up for the comparison
-        operate.down(stage_stack(other))
+        lifecycle.down(stage_stack(other))
     stacks_up &= {number}
 
 

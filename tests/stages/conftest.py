@@ -10,7 +10,7 @@ from up import Up, require
 
 from clew import ladder
 from clew.evidence.trace import Run, trace
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.stack import stage_stack
@@ -25,10 +25,10 @@ def local_stage(number: int) -> Iterator[Up]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DRIVER", "local")
-            operate.up(stack, print)
+            lifecycle.up(stack, print)
         yield Up(stack, driver)
     finally:
-        operate.down(stack)
+        lifecycle.down(stack)
 
 
 def docker_stage(number: int) -> Iterator[Up]:

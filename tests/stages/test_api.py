@@ -16,7 +16,7 @@ from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.message import nobody_consuming
-from clew.stacks.operate import is_ready, redis_client
+from clew.stacks.ready import is_ready, redis_client
 from clew.stacks.services import API_SERVERS, REDIS, WORKERS
 
 SLOW_TASK = {"task_type": "calculate_var", "data": {"positions": [], "simulations": 1_000_000}}

@@ -24,11 +24,11 @@ from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.message import message
 from clew.evidence.trace import check, trace
-from clew.stacks import operate
+from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import local
 from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.drivers.local import LocalDriver
-from clew.stacks.operate import is_ready
+from clew.stacks.ready import is_ready
 from clew.stacks.services import API_SERVERS, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack, stage_stack
 
@@ -57,7 +57,7 @@ def processes_of(stack: Stack) -> list[psutil.Process]:
 def stack() -> Iterator[Stack]:
     stack = stage_stack(2)
     yield stack
-    operate.down(stack)
+    lifecycle.down(stack)
     assert processes_of(stack) == []
 
 
@@ -94,9 +94,9 @@ def test_a_message_is_opened_again_after_the_stack_was_started_anew(
     """In one process, as a notebook's: nothing may be kept of the Redis that ended."""
     monkeypatch.setenv("DRIVER", "local")
     for _ in range(2):
-        operate.up(stack, print)
+        lifecycle.up(stack, print)
         assert message(stack, "MY-TRACE-123", client.seeded_body())["sent_id"] == "MY-TRACE-123"
-        operate.down(stack)
+        lifecycle.down(stack)
 
 
 def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(
@@ -106,7 +106,7 @@ def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(
     folder = tmp_path / "stage"
     ladder.write_mix("11100", folder, 2)  # calls itself stage 2, and has fix 3 too
     changed = replace(stack, folder=folder)
-    operate.up(changed, print)
+    lifecycle.up(changed, print)
 
     with pytest.raises(ClewError, match="task-service is kept, expected missing"):
         check(trace(changed))
@@ -162,7 +162,7 @@ def test_down_all_ends_the_others_when_one_cannot_be_ended(monkeypatch: pytest.M
         if stack.number == 1:
             raise ClewError("It would not end.", "make doctor")
 
-    monkeypatch.setattr(operate, "down", end)
+    monkeypatch.setattr(lifecycle, "down", end)
     with pytest.raises(ClewError, match="It would not end"):
         main.main(["down", "all"], standalone_mode=False)
     assert asked == [*(f"stage-{number}" for number in range(6)), "lattice", "strict"]
@@ -182,7 +182,7 @@ def test_a_supervisor_that_does_not_answer_does_not_hang_down(stack: Stack, monk
     supervisor = next(process for process in processes_of(stack) if "supervisord" in " ".join(process.cmdline()))
     supervisor.suspend()
 
-    operate.down(stack)
+    lifecycle.down(stack)
 
     assert processes_of(stack) == []
 
@@ -233,12 +233,12 @@ def test_after_the_supervisor_was_killed_up_starts_afresh_and_down_leaves_nothin
 def test_a_service_that_cannot_start_is_named_with_its_last_words_and_nothing_is_left(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operate.wait_ready, "__defaults__", (SERVICES, 0, 8))
+    monkeypatch.setattr(ready.wait_ready, "__defaults__", (SERVICES, 0, 8))
     monkeypatch.setenv("DRIVER", "local")
     monkeypatch.setattr(LocalDriver, "_program", broken_worker(LocalDriver._program))
 
-    with pytest.raises(operate.ClewError) as failed:
-        operate.up(stack, print)
+    with pytest.raises(ClewError) as failed:
+        lifecycle.up(stack, print)
 
     assert "celery-worker-2" in failed.value.message
     assert "no_worker_today" in failed.value.message
@@ -259,8 +259,8 @@ def test_a_full_disk_is_said_before_anything_starts(stack: Stack, monkeypatch: p
     monkeypatch.setenv("DRIVER", "local")
     monkeypatch.setattr("shutil.disk_usage", lambda _: FullDisk)
 
-    with pytest.raises(operate.ClewError) as failed:
-        operate.up(stack, print)
+    with pytest.raises(ClewError) as failed:
+        lifecycle.up(stack, print)
 
     assert "is full" in failed.value.message
     assert "free some space" in failed.value.next_step
@@ -390,7 +390,7 @@ def test_the_docker_driver_does_what_the_local_one_does(monkeypatch: pytest.Monk
     monkeypatch.setenv("DRIVER", "docker")
     stack = stage_stack(4)
     try:
-        driver, _ = operate.up(stack, print)
+        driver, _ = lifecycle.up(stack, print)
         assert driver.name == "docker"
         assert set(driver.status().values()) == {"running"}
         driver.kill(API_SERVERS[0])
@@ -398,13 +398,13 @@ def test_the_docker_driver_does_what_the_local_one_does(monkeypatch: pytest.Monk
         driver.pause(API_SERVERS[1])
         states = driver.status()
         assert (states[API_SERVERS[0]], states[WORKERS[0]], states[API_SERVERS[1]]) == ("stopped", "stopped", "paused")
-        operate.up(stack, print)
+        lifecycle.up(stack, print)
         assert set(driver.status().values()) == {"running"}
         driver.restart(API_SERVERS)
-        operate.wait_ready(stack, API_SERVERS)
+        ready.wait_ready(stack, API_SERVERS)
         assert trace(stack).verdicts == ladder.stage(4).verdicts
     finally:
-        operate.down(stack)
+        lifecycle.down(stack)
     assert set(driver.status().values()) == {"absent"}
 
 

@@ -19,7 +19,7 @@ from clew.evidence import diff as diffs
 from clew.evidence import message as messages
 from clew.evidence import trace as traces
 from clew.show import terminal
-from clew.stacks import operate
+from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
 from clew.stacks.stack import Stack, all_stacks, stage_stack
@@ -40,7 +40,7 @@ def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
 def up(stage: str, as_json: bool) -> None:
     """Start the stage's nine services and wait until they are ready."""
     stack = stage_stack(stage)
-    driver, seconds = operate.up(stack, terminal.say)
+    driver, seconds = lifecycle.up(stack, terminal.say)
     if as_json:
         terminal.data({"stage": stack.number, "driver": driver.name, "seconds": round(seconds, 2), "url": stack.url})
         return
@@ -59,7 +59,7 @@ def down(stage: str, as_json: bool) -> None:
     errors: list[ClewError] = []
     for stack in stacks:
         try:
-            ended[stack.name] = operate.down(stack)
+            ended[stack.name] = lifecycle.down(stack)
         except ClewError as error:  # the others are to be ended all the same
             errors.append(error)
     if errors:
@@ -85,7 +85,7 @@ def status(stage: str, as_json: bool) -> None:
     services = {
         name: {
             "state": states[name],
-            "ready": states[name] == "running" and operate.is_ready(stack, name),
+            "ready": states[name] == "running" and ready.is_ready(stack, name),
             "port": stack.ports.get(name),
         }
         for name in SERVICES

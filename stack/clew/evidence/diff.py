@@ -13,7 +13,7 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.evidence import client
 from clew.evidence.trace import Run, trace
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers import Say, running_driver
 from clew.stacks.stack import stage_stack
 
@@ -92,7 +92,7 @@ def run_on(number: int, correlation_id: str | None, body: dict[str, Any] | None,
     """Trace one request on a stage, leaving the stage up or down as it was."""
     stack = stage_stack(number)
     was_up = running_driver(stack) is not None
-    driver, _ = operate.up(stack, say)
+    driver, _ = lifecycle.up(stack, say)
     try:
         if not was_up:
             client.warm_up(stack)
@@ -101,4 +101,4 @@ def run_on(number: int, correlation_id: str | None, body: dict[str, Any] | None,
     finally:
         if not was_up:
             say(f"Taking {stack.title} down again.")
-            operate.down(stack)
+            lifecycle.down(stack)

@@ -15,7 +15,7 @@ from clew.core.paths import STATE
 from clew.evidence import client
 from clew.evidence.diff import run_on
 from clew.evidence.trace import Run, trace
-from clew.stacks import operate
+from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.services import SERVICES_OF_LAYER
 from clew.stacks.stack import Stack, lattice_stack
@@ -44,8 +44,8 @@ def lattice(say: Say) -> Iterator[Run]:
     stack = lattice_stack()
     order = ladder.all_mixes()
     ladder.write_mix(order[0], stack.folder)
-    operate.down(stack)
-    driver, _ = operate.up(stack, say)
+    lifecycle.down(stack)
+    driver, _ = lifecycle.up(stack, say)
     try:
         current = order[0]
         for mix in order:
@@ -55,7 +55,7 @@ def lattice(say: Say) -> Iterator[Run]:
             current = mix
             yield trace(stack, SENT_ID, driver=driver)
     finally:
-        operate.down(stack)
+        lifecycle.down(stack)
 
 
 def switch(stack: Stack, driver: Driver, before: str, after: str) -> None:
@@ -79,11 +79,11 @@ def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> No
     if services:
         began = time.time()
         driver.restart(sorted(services))
-        operate.wait_ready(stack, sorted(services), after=began, seconds=60)
+        ready.wait_ready(stack, sorted(services), after=began, seconds=60)
     if "nginx" in changed:
         # nginx answers with the header of the configuration it runs: ask until that is the new one
         driver.reload_nginx()
-        operate.wait_nginx(stack, keeps_id=after[0] == "1")
+        ready.wait_nginx(stack, keeps_id=after[0] == "1")
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.evidence import client
 from clew.stacks.drivers import driver_of
-from clew.stacks.operate import only_one, redis_client
+from clew.stacks.lifecycle import only_one
+from clew.stacks.ready import redis_client
 from clew.stacks.services import REDIS, WORKERS
 from clew.stacks.stack import Stack
 from taskqueue.contract import QUEUES

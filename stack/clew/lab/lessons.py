@@ -18,7 +18,7 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.lab import receivers
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers import Say, running_driver
 from clew.stacks.stack import all_stacks
 
@@ -104,7 +104,7 @@ def stages_left_as_found() -> Iterator[None]:
     finally:
         for stack in down:
             if running_driver(stack) is not None:
-                operate.down(stack)
+                lifecycle.down(stack)
 
 
 def execute(path: Path, replay: bool) -> Notebook:

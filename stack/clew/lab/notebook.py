@@ -41,7 +41,7 @@ from clew.show.display import (
     UnifiedDiff,
     Words,
 )
-from clew.stacks import operate
+from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import Driver, driver_of, running_driver
 from clew.stacks.services import SERVICES
 from clew.stacks.stack import stage_stack
@@ -160,13 +160,13 @@ class Stage:
         self.driver = running_driver(self.stack)
         if self.driver is not None:
             states = self.driver.status()
-            dead = [name for name in SERVICES if states[name] not in READY or not operate.is_ready(self.stack, name)]
+            dead = [name for name in SERVICES if states[name] not in READY or not ready.is_ready(self.stack, name)]
             if dead:
                 reason = f"Stage {self.number} is up, but not ready: {', '.join(dead)}."
                 raise ClewError(reason, self.stack.command("up"))
             return
         try:
-            self.driver, _ = operate.up(self.stack, say)
+            self.driver, _ = lifecycle.up(self.stack, say)
             self.started_here = True
             client.warm_up(self.stack)
         except KeyboardInterrupt:
@@ -182,7 +182,7 @@ class Stage:
     def down(self) -> Display:
         """End the services if this notebook started them."""
         if self.started_here:
-            operate.down(self.stack)
+            lifecycle.down(self.stack)
             self.started_here = False
             self.driver = None
         return Words(f"Stage {self.number} is as it was before this notebook.", note=self.note)

@@ -18,7 +18,7 @@ from clew.core.marks import BEADS
 from clew.core.wait import wait_until
 from clew.evidence import client, journey, logs
 from clew.show.display import Display, Table, UnifiedDiff, Words
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.stack import strict_stack
 
@@ -112,8 +112,8 @@ class ReceiversFirst:
             return Words("The experiment is not started: a recording is played.", note=self.note)
         write(self.mix)
         try:
-            operate.down(strict_stack())
-            self.driver, _ = operate.up(strict_stack(), say or notebook.say)
+            lifecycle.down(strict_stack())
+            self.driver, _ = lifecycle.up(strict_stack(), say or notebook.say)
         except ClewError as error:
             if notebook.wants_replay() is False:
                 raise
@@ -127,7 +127,7 @@ class ReceiversFirst:
     def down(self) -> Display:
         """End the experiment's services."""
         if self.driver is not None:
-            operate.down(strict_stack())
+            lifecycle.down(strict_stack())
             self.driver = None
         return Words("The experiment's services are down.", note=self.note)
 

@@ -24,7 +24,7 @@ from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import Run, trace
 from clew.lab.receivers import ReceiversFirst
-from clew.stacks import operate
+from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say, running_driver
 from clew.stacks.stack import Stack, lattice_stack, stage_stack
 
@@ -95,13 +95,13 @@ def stages(say: Say) -> Iterator[Recording]:
     for this in ladder.STAGE_LIST:
         stack = stage_stack(this.number)
         was_up = running_driver(stack) is not None
-        driver, _ = operate.up(stack, say)
+        driver, _ = lifecycle.up(stack, say)
         try:
             run = recorded_run(stack, driver)
             found = recorded_message(stack)
         finally:
             if not was_up:
-                operate.down(stack)
+                lifecycle.down(stack)
         say(f"stage {this.number}: {', '.join(run.verdicts)}")
         yield {**run.to_json(), "message": found, "log_diff": log_diff(before, run) if before else []}
         before = run
@@ -120,7 +120,7 @@ def three_ids(say: Say) -> dict[str, list[Any]]:
     """Send three requests with one ID; ask for each task by its own ID, and cancel a fourth while it waits."""
     stack = stage_stack(ladder.FIXED.number)
     was_up = running_driver(stack) is not None
-    driver, _ = operate.up(stack, say)
+    driver, _ = lifecycle.up(stack, say)
     try:
         client.warm_up(stack)
         runs = []
@@ -135,7 +135,7 @@ def three_ids(say: Say) -> dict[str, list[Any]]:
         answers.append(client.ask(stack, "GET", task_id))
     finally:
         if not was_up:
-            operate.down(stack)
+            lifecycle.down(stack)
     say(f"{SHARED_ID}: {len(runs)} tasks, one more cancelled")
     return {"runs": runs, "answers": answers, "waiting": [{"sent_id": SHARED_ID, "task_id": task_id}]}
 
