@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from clew.core.errors import ClewError
-from clew.core.lines import Line, parse_line
+from clew.core.lines import Line
 from clew.evidence import logs
 from clew.evidence.client import Answer
-from clew.evidence.logs import with_id
 from clew.evidence.trace import Hop, Run, check, find_hops
 from clew.show.display import Trail
 
@@ -107,33 +106,6 @@ def test_a_run_survives_json() -> None:
     run = a_run("11100", ["kept", "kept", "kept", "missing", "missing"])
 
     assert Run.from_json(run.to_json()) == run
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("7:M 23 Nov 2026 18:46:25.764 * Ready to accept connections", "Ready to accept connections"),
-        ("2026/11/23 18:46:25 [error] 7#7: *1 no live upstreams", "[error] 7#7: *1 no live upstreams"),
-        ("worker: Warm shutdown (MainProcess)", "worker: Warm shutdown (MainProcess)"),
-        ('["no", "object"]', '["no", "object"]'),
-    ],
-)
-def test_a_line_that_is_no_json_object_keeps_its_text(text: str, message: str) -> None:
-    found = parse_line("redis-broker", text)
-
-    assert found["service"] == "redis-broker"
-    assert found["message"] == message
-
-
-def test_searching_finds_an_id_in_every_field_and_in_the_text() -> None:
-    lines = [
-        {"ts": 1, "service": "a", "message": "x", "request_id": "ID-1"},
-        {"ts": 2, "service": "a", "message": "x", "correlation_id": "ID-1"},
-        {"ts": 3, "service": "a", "message": "Task t[ID-1] received"},
-        {"ts": 4, "service": "a", "message": "x", "task_id": "ID-2"},
-    ]
-
-    assert [found["ts"] for found in with_id(lines, "ID-1")] == [1, 2, 3]
 
 
 def test_nginx_s_time_claims_no_more_than_nginx_writes() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from clew.core.lines import Line, parse_line
 from clew.stacks.drivers import Driver
 from taskqueue.contract import ID_FIELDS
 
 
 def read(driver: Driver, since: float | None = None) -> list[Line]:
-    """Return the lines of all nine services in time order; a line without a time stands where its service wrote it.
+    """Return the lines of all nine services in time order; a line without a time follows its service's previous line.
 
-    With `since` (seconds since the epoch), only lines that bear that time or a later one.
+    With `since` (seconds since the epoch), only lines that have that time or a later one.
     """
     lines = []
     for service, texts in driver.logs(since).items():
@@ -20,7 +22,7 @@ def read(driver: Driver, since: float | None = None) -> list[Line]:
                 continue
             line = parse_line(service, text)
             when = line["ts"] = line.get("ts", when)
-            line.setdefault("level", "INFO")
+            line["level"] = line.get("level") or "INFO"
             if since is None or when >= since:
                 lines.append(line)
     return in_order(lines)
@@ -32,9 +34,13 @@ def in_order(lines: list[Line]) -> list[Line]:
 
 
 def with_id(lines: list[Line], wanted: str) -> list[Line]:
-    """Return the lines that bear an ID, as correlation, request or task ID, or in their text."""
+    """Return the lines that have an ID as correlation, request or task ID, or as a whole word of their text.
+
+    In a text, an ID ends where a character follows that no ID contains; a full stop at the end of a word may follow.
+    """
+    whole = re.compile(rf"(?<![\w.-]){re.escape(wanted)}(?!\.*[\w-])", re.ASCII)
     return [
         line
         for line in lines
-        if any(line.get(field) == wanted for field in ID_FIELDS) or wanted in str(line.get("message", ""))
+        if any(line.get(field) == wanted for field in ID_FIELDS) or whole.search(str(line.get("message", "")))
     ]
