@@ -110,7 +110,7 @@ def make_venv(again, lock):
     import importlib.util
     import shutil
 
-    from clew import provision
+    from clew.core.processes import run
 
     if os.path.lexists(venv()):
         say(".venv is unfinished, or its Python or this checkout moved; making it anew")
@@ -119,9 +119,9 @@ def make_venv(again, lock):
     bundled = importlib.util.find_spec("ensurepip") is not None
     # sys.executable may be the very .venv that was just removed.
     command = [getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv()]
-    code, text = provision.run(command + ([] if bundled else ["--without-pip"]), 180, pass_fds=[lock])
-    if code != 0:
-        raise failure("Making .venv", text, again)
+    ran = run(command + ([] if bundled else ["--without-pip"]), 180, pass_fds=[lock])
+    if ran.code != 0:
+        raise failure("Making .venv", ran.output, again)
     if not bundled:
         add_pip(lock)
     packages = os.path.join(venv("lib"), f"python3.{sys.version_info.minor}", "site-packages")
@@ -132,11 +132,13 @@ def make_venv(again, lock):
 def add_pip(lock):
     """Debian keeps pip apart from Python; unpacked into the cache it needs no root."""
     from clew import provision
+    from clew.core import paths
     from clew.core.errors import ClewError
+    from clew.core.processes import run, tail
 
     package = "python3-pip-whl"
     advice = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
-    tree = provision.CACHE / "debs" / package
+    tree = paths.CACHE / "debs" / package
     say(f"this Python has no pip; unpacking the system's {package} into .clew/cache (once; a few seconds)")
     try:
         with provision.one_at_a_time("packages", say):
@@ -145,15 +147,15 @@ def add_pip(lock):
         raise ClewError(f"This Python comes without pip.\n{error.message}", error.next_step) from error
     for wheel in tree.glob("usr/share/python-wheels/pip-*.whl"):
         command = [venv("bin", "python"), wheel / "pip", "install", "--no-index", wheel]
-        code, text = provision.run(command, 120, pass_fds=[lock])
-        if code == 0:
+        ran = run(command, 120, pass_fds=[lock])
+        if ran.code == 0:
             return
-        raise ClewError(f"pip could not install itself:\n{provision.tail(text)}", advice)
+        raise ClewError(f"pip could not install itself:\n{tail(ran.output)}", advice)
     raise ClewError(f"{package} holds no pip.", advice)
 
 
 def install(group, again, lock):
-    from clew import provision
+    from clew.core.processes import run
 
     forget_unfinished_packages()
     content = read(requirements(group))
@@ -168,11 +170,11 @@ def install(group, again, lock):
     ]
     command = [venv("bin", "python"), "-m", "pip", "install", *options, "--requirement", requirements(group)]
     on_line = show_pip if sys.stderr.isatty() else None
-    code, text = provision.run(command, 1200, on_line=on_line, env={"PYTHONUNBUFFERED": "1"}, pass_fds=[lock])
+    ran = run(command, 1200, on_line=on_line, env={"PYTHONUNBUFFERED": "1"}, pass_fds=[lock])
     if on_line:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-    if code != 0:
-        raise failure(f"Installing `{group}`", text, again)
+    if ran.code != 0:
+        raise failure(f"Installing `{group}`", ran.output, again)
     write(venv("made-" + group), stamp(content))
 
 
@@ -192,12 +194,12 @@ def forget_unfinished_packages():
 
 
 def failure(what, text, again):
-    from clew import provision
     from clew.core.errors import ClewError
+    from clew.core.processes import tail
 
     cause = next((reason for sign, reason in CAUSES.items() if sign in text), "")
     told = "\n".join(line for line in text.splitlines() if not line.startswith("WARNING: "))
-    return ClewError(f"{what} failed{cause}.\n{provision.tail(told)}", again)
+    return ClewError(f"{what} failed{cause}.\n{tail(told)}", again)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 STACK = ROOT / "stack"
 STAGES = ROOT / "stages"
-STATE = Path(os.environ.get("CLEW_STATE") or ROOT / ".clew").resolve()
+STATE = Path(os.environ.get("CLEW_STATE") or ROOT / ".clew").resolve()  # of stacks that run
+SETUP = ROOT / ".clew"  # locks and packages of setting up this checkout, whatever CLEW_STATE says
+CACHE = SETUP / "cache"
 
 
 def shown(path: Path) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 
+from clew.core import locks
 from clew.core.errors import ClewError
-from clew.core.wait import wait_until
 from clew.stacks import ready
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
@@ -20,17 +19,8 @@ from clew.stacks.stack import Stack
 @contextlib.contextmanager
 def only_one(stack: Stack, seconds: float = 120) -> Iterator[None]:
     """Let one command at a time start or end the stack."""
-    stack.state.mkdir(parents=True, exist_ok=True)
-    with (stack.state / "lock").open("w") as lock:
-
-        def taken() -> bool:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        wait_until(taken, seconds, f"another command that starts or ends {stack.title}", stack.command("status"))
+    what = f"another command that starts or ends {stack.title}"
+    with locks.held(stack.state / "lock", seconds, what, stack.command("status")):
         yield
 
 

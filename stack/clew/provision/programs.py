@@ -1,0 +1,90 @@
+"""nginx and Redis: found on this machine, or unpacked under `.clew/cache`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from clew.core import paths
+from clew.core.errors import ClewError
+from clew.core.processes import run, tail
+from clew.provision.checkout import Say, not_writable, one_at_a_time
+from clew.provision.debian import unpack_debs
+
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"  # often not on an ordinary user's PATH
+INSTALL_LINES = {
+    "apt-get": "sudo apt-get install --no-install-recommends nginx redis-server",
+    "dnf": "sudo dnf install nginx valkey",
+    "brew": "brew install nginx redis",
+    "apk": "sudo apk add nginx redis",
+    "pacman": "sudo pacman -S nginx valkey",
+}
+
+
+def find_nginx() -> Path | None:
+    return _find("nginx")
+
+
+def find_redis() -> Path | None:
+    return _find("redis-server") or _find("valkey-server")
+
+
+def ensure_nginx(say: Say) -> Path:
+    return find_nginx() or _fetch_program("nginx", say)
+
+
+def ensure_redis(say: Say) -> Path:
+    return find_redis() or _fetch_program("redis-server", say)
+
+
+def _find(name: str) -> Path | None:
+    folders = (os.environ.get("PATH", os.defpath), SYSTEM_FOLDERS, str(paths.CACHE / "debs" / name))
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    return Path(found) if found else None
+
+
+def _fetch_program(name: str, say: Say) -> Path:
+    """Unpack the Debian package that has its program's name."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise ClewError(f"{name} is not on this machine.", install_line())
+    target = paths.CACHE / "debs" / name
+    with one_at_a_time("packages", say):
+        if found := _find(name):
+            return found
+        say(f"Unpacking {name} from the system's package source into .clew/cache (once; a few seconds)")
+        try:
+            unpack_debs([name], target, install_line(), dependencies=True)
+            program = write_wrapper(target, name)
+        except OSError as error:
+            raise not_writable(target, error) from error
+        ran = run([program, "-v"], 10)
+        if ran.code != 0:
+            shutil.rmtree(target)
+            raise ClewError(f"The unpacked {name} does not run here:\n{tail(ran.output)}", install_line())
+    return program
+
+
+def write_wrapper(tree: Path, name: str) -> Path:
+    """Write a start script, so that callers need not know where the program and its libraries are; return its path."""
+    program = tree / "usr/sbin" / name
+    if not program.exists():
+        program = tree / "usr/bin" / name
+    folders = sorted({path.parent.relative_to(tree) for path in tree.glob("**/lib/**/*.so*")})
+    libraries = ":".join(f"$here/{folder}" for folder in folders)
+    wrapper = tree / name
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        'here=$(cd "$(dirname "$0")" && pwd)\n'
+        f'LD_LIBRARY_PATH="{libraries}" exec "$here/{program.relative_to(tree)}" "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def install_line() -> str:
+    if sys.platform == "darwin":
+        return INSTALL_LINES["brew"]
+    known = [line for tool, line in INSTALL_LINES.items() if shutil.which(tool)]
+    return (known or [INSTALL_LINES["apt-get"]])[0]
