@@ -1,26 +1,21 @@
-"""Clew: send one request into nine containers, see where its correlation ID is lost, thread it back."""
+"""Clew: send one request into nine containers, see where its correlation ID is lost, and pass it on again."""
 
+from importlib import import_module
 from typing import Any
 
-NOTEBOOK = ("Stage", "lattice", "predict", "replay")
+# What notebooks call, by the module that has it: loaded when first used, because every command would start slower.
+FACADE = {
+    "Stage": "clew.lab.stage",
+    "replay": "clew.lab.stage",
+    "lattice": "clew.lab.results",
+    "predict": "clew.lab.results",
+    "ReceiversFirst": "clew.lab.receivers",
+    "check": "clew.lab.exercises",
+    "SERVICES": "clew.stacks.services",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Only notebooks need these, and importing them would make every command slower.
-    if name in NOTEBOOK:
-        from clew.lab import notebook
-
-        return getattr(notebook, name)
-    if name == "SERVICES":
-        from clew.stacks.services import SERVICES
-
-        return SERVICES
-    if name == "ReceiversFirst":
-        from clew.lab.receivers import ReceiversFirst
-
-        return ReceiversFirst
-    if name == "check":
-        from clew.lab.exercises import check
-
-        return check
-    raise AttributeError(f"module 'clew' has no attribute {name!r}")
+    if name not in FACADE:
+        raise AttributeError(f"module 'clew' has no attribute {name!r}")
+    return getattr(import_module(FACADE[name]), name)

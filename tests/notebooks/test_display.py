@@ -12,8 +12,9 @@ import pytest
 
 import clew
 from clew.core.errors import ClewError
-from clew.lab import notebook
-from clew.show.display import Trail
+from clew.lab.results import Traced
+from clew.lab.stage import Stage
+from clew.show.display import Lines, Trail
 from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of, running_driver
 from clew.stacks.drivers.local import LocalDriver
@@ -22,7 +23,7 @@ from clew.stacks.stack import stage_stack
 
 
 @pytest.fixture
-def stage_1(monkeypatch: pytest.MonkeyPatch) -> notebook.Stage:
+def stage_1(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setenv("CLEW_REPLAY", "0")
     return clew.Stage(1)
 
@@ -67,12 +68,11 @@ def test_what_a_client_or_a_log_wrote_is_escaped() -> None:
     lines = [{**line, "message": evil, "correlation_id": evil} for line in run.lines]
     hops = [replace(hop, id=evil, service=evil) for hop in run.hops]
     bad = replace(run, sent_id=evil, task_id=evil, hops=hops, lines=lines)
-    traced = notebook.Traced(bad)
+    traced = Traced(bad)
     stage = clew.replay(5)
-    for display in (Trail(bad), traced | traced, traced.timeline(), notebook.Lines(lines, evil), traced.compared({})):
+    for display in (Trail(bad), traced | traced, traced.timeline(), Lines(lines, evil), traced.compared({})):
         assert "<img" not in display._repr_html_(), type(display)
-    assert stage.replayed
-    stage.replayed.entry["message"]["kwargs"]["correlation_id"] = evil
+    stage.backend.message("MY-TRACE-123")["kwargs"]["correlation_id"] = evil
     assert "<img" not in stage.message()._repr_html_()
 
 
@@ -90,13 +90,13 @@ def test_what_was_not_recorded_is_refused() -> None:
 
 
 def test_a_prediction_has_known_words() -> None:
-    with pytest.raises(ClewError, match="'lost' is no verdict"):
+    with pytest.raises(ClewError, match="'lost' is not a verdict"):
         clew.predict(nginx="lost")
-    with pytest.raises(ClewError, match="'ngnix' is no hop"):
+    with pytest.raises(ClewError, match="'ngnix' is not a hop"):
         clew.predict(ngnix="kept")
 
 
-def test_interrupted_up_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_up_leaves_nothing(stage_1: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> float:
         raise KeyboardInterrupt
 
@@ -106,17 +106,17 @@ def test_interrupted_up_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pyt
     assert running_driver(stage_stack(1)) is None
 
 
-def test_interrupted_diff_leaves_nothing(stage_1: notebook.Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_diff_leaves_nothing(stage_1: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clew.evidence.diff.trace", interrupted)
+    monkeypatch.setattr("clew.evidence.trace.trace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stage_1.once()
     assert running_driver(stage_stack(1)) is None
 
 
-def test_a_stack_that_was_up_is_left_alone_and_a_dead_service_is_named(stage_1: notebook.Stage) -> None:
+def test_a_stack_that_was_up_is_left_alone_and_a_dead_service_is_named(stage_1: Stage) -> None:
     stack = stage_stack(1)
     lifecycle.up(stack, print)
     try:
@@ -151,7 +151,7 @@ def test_a_stage_that_cannot_be_started_is_replayed_aloud(monkeypatch: pytest.Mo
 
 
 def test_the_command_line_does_not_load_what_notebooks_need() -> None:
-    code = "import sys, clew.cli; print({'clew.notebook', 'clew.record', 'matplotlib', 'nbclient'} & set(sys.modules))"
+    code = "import sys, clew.cli; print({'clew.lab', 'nbclient'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, env=os.environ.copy()
     )

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from clew import ladder
-from clew.lab import receivers
+from clew.lab import strict
 from clew.show.display import Words
 
 SENT = "MY-TRACE-123"
@@ -344,8 +344,8 @@ def rollout(order: Sequence[str]) -> str:
     require("?" not in order, "Not solved yet: name all five layers.")
     missing = sorted(set(ladder.HOPS) - set(order))
     require(sorted(order) == sorted(ladder.HOPS), f"Name each layer once; missing: {', '.join(missing) or 'none'}.")
-    for mix in receivers.mixes(order):
-        status, end = receivers.expected(mix)
+    for mix in strict.mixes(order):
+        status, end = strict.expected(mix)
         fixed = [hop for hop in order if mix[ladder.HOPS.index(hop)] == "1"]
         done = f"With {', '.join(fixed) or 'nothing'} fixed, "
         require(

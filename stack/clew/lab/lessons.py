@@ -17,7 +17,7 @@ from typing import Any
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT
-from clew.lab import receivers
+from clew.lab.strict import Outcome
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Say, running_driver
 from clew.stacks.stack import all_stacks
@@ -180,7 +180,7 @@ def contradictions(notebook: Notebook) -> list[str]:
             found.append(f"cell {cell}: {fact['as_predicted']} of {fact['of']} as predicted")
         for outcome in fact.get("outcomes", ()):
             seen += 1
-            if (outcome["status_code"], outcome["task"]) != receivers.expected(outcome["mix"]):
+            if not Outcome(**outcome).as_expected:
                 found.append(f"cell {cell}: {outcome['mix']} ended as {outcome['status_code']}, {outcome['task']}")
     return found if seen else ["no output says anything that could be checked"]
 

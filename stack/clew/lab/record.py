@@ -1,7 +1,7 @@
-"""Recordings: real runs kept in the repository, so that a lesson can be played where no stack can be started.
+"""Making the recordings that `recordings.py` loads: `make record` runs every lesson's requests on live stacks.
 
-`make record` makes them anew on live stacks. Times, IDs and task IDs are what they were; `left_out` names what is not
-kept because it says something about the machine and nothing about the request.
+Times, IDs and task IDs are what they were; `left_out` names what is not kept because it says something about the
+machine and nothing about the request. All requests have the same seed, so the same portfolio has the same VaR.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from clew.evidence import client, journey
 from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import Run, trace
-from clew.lab.receivers import ReceiversFirst
+from clew.lab.receivers import LiveRollout
+from clew.lab.recordings import FOLDER as FOLDER
+from clew.lab.recordings import Recording
+from clew.lab.recordings import load as load
+from clew.lab.recordings import run_of as run_of
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say, running_driver
 from clew.stacks.stack import Stack, lattice_stack, stage_stack
 
-FOLDER = Path(__file__).parent / "recordings"
-KINDS = ("stages", "lattice", "three-ids", "receivers")
 PACKAGES = {"redis-py": "redis", **{name: name for name in ("celery", "kombu", "fastapi", "uvicorn", "numpy")}}
-BESIDE = ("message", "log_diff", "data")
 LEFT_OUT = ["upstream in nginx's lines", "process ID and host name in a message's headers.origin"]
 SHOWN: Any = {"capture_output": True, "text": True, "timeout": 10}
 
@@ -43,36 +44,6 @@ PORTFOLIOS: list[dict[str, Any]] = [
 ]
 TOP_DOWN = ladder.HOPS
 RECEIVERS_FIRST = tuple(reversed(ladder.HOPS))
-
-Recording = dict[str, Any]
-
-
-def load(kind: str) -> Recording:
-    """Return a recording: `made_at`, `driver`, `versions` and `runs`.
-
-    Raises:
-        ClewError: there is no such recording, or its file is missing or damaged.
-    """
-    if kind not in KINDS:
-        raise ClewError(f"There is no recording {kind!r}; there are {', '.join(KINDS)}.", "make record")
-    path = FOLDER / f"{kind}.json"
-    try:
-        recording = json.loads(path.read_text())
-        made_at, driver, versions, runs = (recording[key] for key in ("made_at", "driver", "versions", "runs"))
-        for entry in runs if kind != "receivers" else []:
-            run_of(entry)
-    except OSError as error:
-        raise ClewError(f"The recording {kind}.json cannot be read: {error.strerror}.", "make record") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ClewError(f"The recording {kind}.json is damaged: {error!r}.", "make record") from None
-    if not (made_at and driver and versions and runs):
-        raise ClewError(f"The recording {kind}.json is empty.", "make record")
-    return dict(recording)
-
-
-def run_of(entry: Recording) -> Run:
-    """Return the run that an entry of a recording is of."""
-    return Run.from_json({key: value for key, value in entry.items() if key not in BESIDE})
 
 
 def record(say: Say) -> list[Path]:
@@ -142,7 +113,7 @@ def three_ids(say: Say) -> dict[str, list[Any]]:
 
 def receivers_first(say: Say) -> Iterator[Recording]:
     """Roll strict layers out from the top down, and receivers first."""
-    experiment = ReceiversFirst()
+    experiment = LiveRollout()
     experiment.up(say)
     try:
         for order in (TOP_DOWN, RECEIVERS_FIRST):

@@ -1,0 +1,107 @@
+"""A stage that runs: its answers come from nine services and their logs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from clew.core.errors import ClewError
+from clew.core.lines import Line
+from clew.core.wait import wait_until
+from clew.evidence import client, logs, message, trace
+from clew.evidence.trace import Run
+from clew.lab.backend import CannotStart, Data, progress
+from clew.stacks import lifecycle, ready
+from clew.stacks.drivers import driver_of, running_driver
+from clew.stacks.services import SERVICES
+from clew.stacks.stack import Stack
+
+
+class LiveStage:
+    """See `Backend` for what each method does."""
+
+    note = None
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.started_here = False
+
+    def up(self) -> str:
+        if (driver := running_driver(self.stack)) is not None:
+            states = driver.status()
+            dead = [name for name in SERVICES if states[name] != "running" or not ready.is_ready(self.stack, name)]
+            if dead:
+                reason = f"{self.stack.title} is up, but not ready: {', '.join(dead)}."
+                raise ClewError(reason, self.stack.command("up"))
+        else:
+            self._start()
+        until = " They keep running until stage.down() or make down." if self.started_here else ""
+        return f"{self.stack.title} is up: nine of nine services are ready.{until}"
+
+    def _start(self) -> None:
+        with progress() as say:
+            try:
+                lifecycle.up(self.stack, say)
+                self.started_here = True
+                client.warm_up(self.stack)
+            except KeyboardInterrupt:
+                self.down()
+                raise ClewError(f"Interrupted: {self.stack.title} is down again.", "stage.up()") from None
+            except ClewError as error:
+                if self.started_here:
+                    raise
+                raise CannotStart(error.message, error.next_step) from None
+
+    def down(self) -> None:
+        if self.started_here:
+            lifecycle.down(self.stack)
+            self.started_here = False
+
+    def submit(self, correlation_id: str, data: Data | None) -> client.Answer:
+        self._require_up()
+        return client.send_task(self.stack, correlation_id, client.seeded_body(data))
+
+    def lines(self, since: client.Answer | None) -> list[Line]:
+        driver = driver_of(self.stack)
+        if since is None:
+            return logs.read(driver)
+        client.result(self.stack, since.task_id)
+        found: list[Line] = []
+
+        def logged() -> bool:
+            found[:] = logs.read(driver, since.sent_at - trace.CLOCK_SLACK)
+            return any("duration_ms" in line for line in logs.with_id(found, since.task_id))
+
+        next_step = self.stack.command("status")
+        wait_until(logged, trace.LINES_SECONDS, "the worker's last log line", next_step, every=0.03)
+        return found
+
+    def trace(self, correlation_id: str, data: Data | None) -> Run:
+        self._require_up()
+        return trace.trace(self.stack, correlation_id, client.seeded_body(data))
+
+    def once(self, correlation_id: str) -> Run:
+        was_up = running_driver(self.stack) is not None
+        self.up()
+        try:
+            return self.trace(correlation_id, None)
+        finally:
+            if not was_up:
+                self.down()
+
+    def message(self, correlation_id: str) -> Data:
+        self._require_up()
+        found = message.message(self.stack, correlation_id, client.seeded_body())
+        client.result(self.stack, found["task_id"])
+        return found
+
+    def nobody_consuming(self) -> AbstractContextManager[None]:
+        self._require_up()
+        return message.nobody_consuming(self.stack)
+
+    def ask(self, method: str, task_id: str) -> Data:
+        self._require_up()
+        return client.ask(self.stack, method, task_id)
+
+    def _require_up(self) -> None:
+        if running_driver(self.stack) is None:
+            raise ClewError(f"{self.stack.title} is not up.", "stage.up()")

@@ -1,0 +1,178 @@
+"""What the notebooks call: a stage that runs or, where it cannot, one that is replayed from a recording.
+
+    stage = clew.Stage(3)
+    stage.up()
+    run = stage.send("MY-TRACE-123")
+    run.trace()
+
+CLEW_REPLAY=1 in the environment replays recordings everywhere, CLEW_REPLAY=0 never does. Without it a stage runs; if it
+is down and cannot be started, `up` says why, and a recording is replayed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.evidence import logs
+from clew.evidence.client import Answer
+from clew.evidence.journey import SENT_ID
+from clew.lab.backend import Backend, CannotStart, Data, replay_wanted
+from clew.lab.layers import source
+from clew.lab.live import LiveStage
+from clew.lab.replayed import ReplayedStage
+from clew.lab.results import Submitted, Traced
+from clew.show.display import Beside, Display, Lines, MessageXray, Source, UnifiedDiff, Words
+from clew.stacks.services import SERVICES
+from clew.stacks.stack import stage_stack
+
+
+class Stage:
+    """One stage of the ladder, with its nine services.
+
+    `replay`: True replays recordings, False never does, None leaves it to CLEW_REPLAY. `backend` is what answers.
+    """
+
+    def __init__(self, number: int, replay: bool | None = None, backend: Backend | None = None) -> None:
+        self.number = ladder.stage(number).number
+        wanted = replay_wanted() if replay is None else replay
+        self.may_fall_back = wanted is None
+        self.backend: Backend = backend or (
+            ReplayedStage(self.number) if wanted else LiveStage(stage_stack(self.number))
+        )
+        self.sent: Answer | None = None
+        self.looks = 0
+
+    @property
+    def note(self) -> str | None:
+        return self.backend.note
+
+    def up(self) -> Display:
+        """Make the nine services ready; a stack that is up already is only checked, and left as it is.
+
+        Raises:
+            ClewError: a service of a stack that is up is not ready (it is named), or the stack cannot be started while
+                CLEW_REPLAY=0 forbids to replay a recording.
+        """
+        try:
+            words = self.backend.up()
+        except CannotStart as error:
+            self._fall_back(error)
+            return Words(
+                f"Stage {self.number} cannot be started: {error.message}\n"
+                f"To run it: {error.next_step}, then run this cell again.\nUntil then a recording is replayed.",
+                ok=False,
+                note=self.note,
+            )
+        return Words(words, ok=None if self.note else True, note=self.note)
+
+    def _fall_back(self, error: CannotStart) -> None:
+        if not self.may_fall_back:
+            raise error
+        self.backend = ReplayedStage(self.number)
+
+    def down(self) -> Display:
+        """Stop the services if this notebook started them."""
+        self.backend.down()
+        return Words(f"Stage {self.number} is as it was before this notebook.", note=self.note)
+
+    def submit(self, correlation_id: str = SENT_ID, data: Data | None = None) -> Submitted:
+        """Send one task request and return the answer, as curl would, without waiting for the task.
+
+        Raises:
+            ClewError: the stage is not up, or did not answer 201.
+        """
+        self.sent, self.looks = self.backend.submit(correlation_id, data), 0
+        return Submitted(self.sent, self.note)
+
+    def look(self, service: str, wanted: str = SENT_ID) -> None:
+        """Search the log of one service for an ID, and print the lines that have it, as grep would; look-ups are
+        counted.
+
+        Raises:
+            ClewError: nothing was sent yet, or there is no such service.
+        """
+        if self.sent is None:
+            raise ClewError("Nothing was sent yet.", 'sent = stage.submit("MY-TRACE-123")')
+        if service not in SERVICES:
+            raise ClewError(f"There is no service {service!r}; the nine are {', '.join(SERVICES)}.", "stage.look(...)")
+        self.looks += 1
+        lines = self.backend.lines(self.sent)
+        found = [line for line in logs.with_id(lines, wanted) if line["service"] == service]
+        print(f"look-up {self.looks} · {service:<18} · {len(found)} line{'s' * (len(found) != 1)}")
+        for line in found:
+            fields = " ".join(
+                f"{name}={line[name]}" for name in ("correlation_id", "request_id", "task_id") if line.get(name)
+            )
+            print(f"             {str(line['message']).partition(': {')[0]}  {fields}")
+
+    def find(self, wanted: str = SENT_ID) -> Lines:
+        """Search all nine logs at once for an ID, from the last submitted request on."""
+        return Lines(logs.with_id(self.backend.lines(self.sent), wanted), wanted, self.note)
+
+    def send(self, correlation_id: str = SENT_ID, data: Data | None = None) -> Traced:
+        """Send one task request, wait for its result, and find its five hops in the nine logs.
+
+        Raises:
+            ClewError: the stage is not up, did not answer 201, or its log lines did not appear.
+        """
+        return Traced(self.backend.trace(correlation_id, data), self.note)
+
+    def once(self) -> Traced:
+        """Send the usual request on a stage that may be down: it is started for it, and afterwards as it was before.
+
+        Raises:
+            ClewError: the stage did not answer, or cannot be started while CLEW_REPLAY=0 forbids to replay a recording.
+        """
+        try:
+            run = self.backend.once(SENT_ID)
+        except CannotStart as error:
+            self._fall_back(error)
+            run = self.backend.once(SENT_ID)
+        return Traced(run, self.note)
+
+    def message(self, correlation_id: str = SENT_ID) -> MessageXray:
+        """Send one more request and open its message while it waits in Redis."""
+        return MessageXray(self.backend.message(correlation_id), self.note)
+
+    def source(self, hop: str) -> Source:
+        """Show the lines of a layer's file, as this stage has it, that pass the ID on or lose it."""
+        return source(self.number, hop)
+
+    def fix(self, before: Traced, after: Traced) -> Beside:
+        """Show what this stage changes in the source, and what that changes in the logs."""
+        titles = ("What the fix changes in the source", "What that changes in the logs of the same request")
+        return Beside(UnifiedDiff(ladder.source_diff(self.number)), (before | after).unified(), titles)
+
+    @contextlib.contextmanager
+    def nobody_consuming(self) -> Iterator[None]:
+        """Stop the workers from taking messages from the queues while the block runs."""
+        with self.backend.nobody_consuming():
+            yield
+
+    def status(self, task_id: str) -> Words:
+        """Ask the API for a task: GET /api/v1/tasks/{task_id}."""
+        return self._ask("GET", task_id)
+
+    def cancel(self, task_id: str) -> Words:
+        """Tell the API to cancel a task: DELETE /api/v1/tasks/{task_id}."""
+        return self._ask("DELETE", task_id)
+
+    def _ask(self, method: str, task_id: str) -> Words:
+        answer = self.backend.ask(method, task_id)
+        body = answer["body"]
+        shown = body.get("detail") or ", ".join(
+            f"{name}: {value}" for name, value in body.items() if value is not None and name != "result"
+        )
+        result = body.get("result") or {}
+        amount = f", VaR: ${result['var_amount']:,.2f}" if "var_amount" in result else ""
+        return Words(
+            f"{method} /api/v1/tasks/{task_id}\nHTTP {answer['status_code']} · {shown}{amount}", note=self.note
+        )
+
+
+def replay(number: int) -> Stage:
+    """Return a stage that is replayed from the recordings that Clew ships."""
+    return Stage(number, replay=True)
