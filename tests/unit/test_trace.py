@@ -130,4 +130,4 @@ def test_an_id_that_may_not_pass_is_no_end_of_a_trail_in_words() -> None:
     run.sent_id = "not usable"
 
     assert run.to_json()["unusable"] is True
-    assert "nginx made another: MINE" in Trail(run).text()
+    assert "nginx replaced it with MINE" in Trail(run).text()

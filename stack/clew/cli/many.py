@@ -15,6 +15,7 @@ from clew.core.paths import shown
 from clew.evidence import journey as journeys
 from clew.evidence import trace as traces
 from clew.show import terminal
+from clew.show.trail import title_of
 from clew.stacks import doctor as doctors
 
 
@@ -33,7 +34,7 @@ def gathered(runs: Iterator[traces.Run], total: int, what: str) -> list[traces.R
             found.append(run)
             progress.advance(task)
             if not terminal.err.is_terminal:
-                terminal.say(f"{len(found)}/{total} {terminal.title_of(run)}: {', '.join(run.verdicts)}")
+                terminal.say(f"{len(found)}/{total} {title_of(run)}: {', '.join(run.verdicts)}")
     return found
 
 

@@ -1,22 +1,18 @@
-"""One request in time: moments read from its log lines, and a picture of them."""
+"""One request in time: moments and spans, read from its log lines."""
 
 from __future__ import annotations
 
-import io
-import re
 from dataclasses import dataclass
 
-from clew.core.marks import COLOURS
 from clew.evidence.trace import Run
 from clew.stacks.services import WORKERS
 
-INK = "#010203"  # stands for the page's own text colour until the picture is written
 CELERYS_OWN = ("received", "succeeded", "failed", "raised")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened `ms` after the client began to send."""
+    """Something that happened `ms` after the client sent the request."""
 
     ms: float
     where: str
@@ -25,7 +21,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Span:
-    """From `start` to `end`, in milliseconds after the client began to send."""
+    """From `start` to `end`, in milliseconds after the client sent the request."""
 
     where: str
     what: str
@@ -66,45 +62,3 @@ def spans(run: Run) -> list[Span]:
 def summary(run: Run) -> str:
     end = max((span.end for span in spans(run)), default=run.answered_ms)
     return f"The client had its answer after {run.answered_ms:.1f} ms; the task was done after {end:.1f} ms."
-
-
-def picture(run: Run) -> str:
-    """Return an SVG of the spans, in the text colour of the page it stands on; empty without matplotlib."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        return ""
-    found = spans(run)
-    with matplotlib.rc_context(
-        {
-            "svg.fonttype": "none",
-            "svg.hashsalt": "clew",
-            "text.color": INK,
-            "font.family": "sans-serif",
-            "font.size": 10,
-        }
-    ):
-        figure = Figure(figsize=(9, 2.2), layout="constrained")
-        axes = figure.subplots()
-        end = max(span.end for span in found)
-        for row, span in enumerate(reversed(found)):
-            colour = COLOURS["unknown"] if span.where == "Redis" else COLOURS["kept"]
-            axes.barh(row, span.end - span.start, left=span.start, height=0.55, color=colour)
-            text = f"{span.what}, {span.end - span.start:.1f} ms"
-            axes.annotate(text, (span.end, row), (5, 0), textcoords="offset points", va="center", color=INK)
-        axes.set_yticks(range(len(found)), [span.where for span in reversed(found)])
-        axes.set_xlim(0, end * 1.4)  # room for the words beside the longest bar
-        axes.set_xlabel("milliseconds since the client sent", color=INK)
-        axes.tick_params(colors=INK, length=0)
-        for side in ("top", "right", "left"):
-            axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_color(INK)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = out.getvalue().replace(INK, "currentColor")
-    svg = re.sub(r"(?s)^.*?(<svg )", r'\1role="img" aria-label="Timeline of the request" ', svg)
-    svg = re.sub(r"(?s)<metadata>.*?</metadata>", "", svg)
-    return re.sub(
-        r'width="[\d.]+pt" height="[\d.]+pt"', 'style="width:100%; max-width:820px; height:auto"', svg, count=1
-    )

@@ -19,7 +19,8 @@ from clew.core.marks import BEADS, COLOURS, NO_ID
 from clew.evidence import timeline
 from clew.evidence.diff import normalised
 from clew.evidence.trace import Run
-from clew.show.terminal import outcome
+from clew.show import svg
+from clew.show.trail import outcome
 
 KEPT, LOST = COLOURS["kept"], COLOURS["missing"]
 STYLE = f"""<style>
@@ -131,7 +132,7 @@ class Trail(Display):
     def ending(self) -> str:
         end = self.run.ends_in
         if self.run.unusable:
-            return f"This ID may not pass as it is, so nginx made another: {self.run.answered_id}"
+            return f"This ID may not pass as it is, so nginx replaced it with {self.run.answered_id}"
         if end is None:
             return "The trail reaches the worker: one ID through five layers."
         return f"The trail ends in {end['hop']}: {end['file']}, line {end['line']}"
@@ -390,7 +391,7 @@ class Timeline(Display):
             f"<td>{escape(moment.what)}</td></tr>"
             for moment in timeline.moments(self.run)
         )
-        picture = timeline.picture(self.run)
+        picture = svg.bars(timeline.spans(self.run))
         table = f"<details><summary>The same as a table</summary><table>{rows}</table></details>"
         return f"<div>{picture}</div><div><b>{escape(timeline.summary(self.run))}</b></div>{table}"
 

@@ -18,9 +18,10 @@ from rich.text import Text
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.lines import Line
-from clew.core.marks import BEADS, COLOURS, NO_ID
+from clew.core.marks import BEADS, COLOURS
 from clew.evidence.diff import StageDiff
-from clew.evidence.trace import Hop, Run, command
+from clew.evidence.trace import Run, command
+from clew.show.trail import HopWords, present
 from clew.stacks.services import SERVICES
 
 told = False
@@ -43,6 +44,7 @@ SERVICE_COLOURS = dict(
         strict=True,
     )
 )
+HOP_WIDTH = 57  # of a hop's line without its ID
 LOG_FIELDS = ("hop", "correlation_id", "request_id", "task_id", "queue", "upstream", "duration_ms", "at")
 
 
@@ -66,44 +68,36 @@ def data(value: Any) -> None:
 
 
 def next_step(command: str, console: Console = out) -> None:
-    console.print(Text.assemble("Next: ", (command, "bold")))
-
-
-def title_of(run: Run) -> str:
-    if run.stage is None:
-        return f"mix {run.mix}"
-    fixed = {0: "no fix", 1: "fix 1"}.get(run.stage, f"fixes 1–{run.stage}")
-    return f"stage {run.stage} · {fixed}"
+    console.print(Text.assemble("Next: ", (command, "bold")), soft_wrap=not console.is_terminal)
 
 
 def trail(run: Run, console: Console = out) -> None:
     """Print the five hops of a run, where the trail ends, and what to type next."""
-    console.print(Text(f"{title_of(run)} · sent X-Request-ID: {run.sent_id}\n"))
-    longest = max(len(hop.id or "") for hop in run.hops)
-    for hop in run.hops:
-        console.print(_hop_line(hop, max(longest, len(NO_ID))))
+    words = present(run)
+    sentence(words.title, console)
     console.print()
-    ended = outcome(run) if run.status == "SUCCESS" else run.error or "no reason given"
-    took = f" in {run.task_ms:.0f} ms" if run.task_ms is not None else ""
-    console.print(Text(f"Task {run.task_id}: {run.status}, {ended}{took}"))
-    if run.ambiguous:
-        others = max(hop.candidates for hop in run.hops) - 1
-        console.print(
-            Text(f"{others} or more other requests ran at the same time: a line without an ID could be anyone's.")
-        )
-        console.print(Text("Nothing in the logs can tell. That is what a correlation ID is for."))
-    end = run.ends_in
-    if run.unusable:
-        console.print(Text(f"This ID may not pass as it is, so nginx made another: {run.answered_id}"))
-        console.print(Text("Usable are 1 to 128 letters, digits, dots, dashes and underscores."))
-    elif end is None:
-        console.print(Text("The trail reaches the worker: one ID, five layers."))
-    else:
-        console.print(Text.assemble("The trail ends in ", (end["hop"], "bold"), f": {end['file']}:{end['line']}"))
-    if run.stage is not None:
-        last = run.stage == ladder.FIXED.number
-        own = last or run.unusable
-        next_step(command(run, f"logs ID={run.answered_id}") if own else command(run, "diff", further=1), console)
+    longest = max(len(hop.id) for hop in words.hops)
+    room = console.width - HOP_WIDTH if console.is_terminal else longest
+    for hop in words.hops:
+        console.print(hop_text(hop, min(longest, max(room, 8))))
+    console.print()
+    for line in (words.result, *words.notes, words.ending):
+        sentence(line, console)
+    if words.next:
+        next_step(words.next, console)
+
+
+def hop_text(hop: HopWords, width: int) -> Text:
+    """Return one hop as a line of text, its ID in `width` columns: what does not fit is cut."""
+    style = COLOURS[hop.verdict]
+    found = hop.id if len(hop.id) <= width else f"{hop.id[: width - 1]}…"
+    rest = f" {found:<{width}} {hop.time:>9}  {hop.where}"
+    return Text.assemble("  ", (hop.bead, style), f" {hop.hop:<13} ", (f"{hop.verdict:<8}", style), rest.rstrip())
+
+
+def sentence(text: str, console: Console = out, style: str = "") -> None:
+    """Print a text, wrapped between words in a terminal and as one line elsewhere."""
+    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
 
 
 def save_picture(run: Run, path: Path) -> None:
@@ -113,30 +107,6 @@ def save_picture(run: Run, path: Path) -> None:
     template = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     title = f"make stage-{run.stage} trace ID={run.sent_id}"
     path.write_text(console.export_svg(title=title, code_format=template, unique_id="trace"))
-
-
-def _hop_line(hop: Hop, width: int) -> Text:
-    style = COLOURS[hop.verdict]
-    where = hop.service or f"one of {hop.candidates} lines"
-    return Text.assemble(
-        "  ",
-        (BEADS[hop.verdict], style),
-        f" {hop.hop:<14} ",
-        (f"{hop.verdict:<9}", style),
-        f" {hop.id or NO_ID:<{width}} {hop.shown_ms:>11}   {where}",
-    )
-
-
-def outcome(run: Run) -> str:
-    """Return a task's result in a few words."""
-    result = run.result or {}
-    if "var_amount" in result:
-        return f"VaR ${result['var_amount']:,.2f}"
-    if "price" in result:
-        return f"price {result['price']:.4f}"
-    if "weights" in result:
-        return f"{len(result['weights'])} weights"
-    return run.task_type.replace("_", " ")
 
 
 def log_lines(lines: Sequence[Line]) -> None:
