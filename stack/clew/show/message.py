@@ -16,7 +16,7 @@ PARTS = {
 
 
 def title(message: dict[str, Any]) -> str:
-    queue, task_id, sent_id = (printable(message[name]) for name in ("queue", "task_id", "sent_id"))
+    queue, task_id, sent_id = (printable(str(message[name])) for name in ("queue", "task_id", "sent_id"))
     return f"queue {queue} · task {task_id} · sent X-Request-ID: {sent_id}"
 
 
@@ -32,7 +32,7 @@ def id_place(message: dict[str, Any]) -> str:
     if place := message["id_at"]:
         return f"The ID is in the message, at {printable(place)}."
     if other := message["kwargs"].get("correlation_id"):
-        return f"The ID is not in the message; {PLACE} has another one, {printable(other)}."
+        return f"The ID is not in the message; {PLACE} has another one, {printable(str(other))}."
     return f"The ID is not in the message; it would be at {PLACE}."
 
 
