@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import nbformat
 import pytest
 
-from clew.lab.exercises import CHECKS, WHICH, check, solution
+from clew.lab.exercises import CHECKS, SENT, WHICH, check, solution
 from clew.lab.lessons import FOLDER, lessons
 
 
@@ -50,6 +52,66 @@ def test_every_exercise_is_in_a_notebook() -> None:
     assert len(EXERCISES) == 8
 
 
+class Unfriendly:
+    """An answer that fails whatever is done with it."""
+
+    def fails(self, *_: object) -> Any:
+        raise RuntimeError("do not look at me")
+
+    __eq__ = __repr__ = __str__ = __bool__ = __iter__ = __len__ = __contains__ = __getitem__ = __hash__ = fails
+
+
+ODD: list[Callable[[], Any]] = [
+    lambda: (value for value in [SENT]),
+    lambda: itertools.repeat("nginx"),
+    lambda: [[], {}],
+    lambda: {1: 2, "a": 3},
+    lambda: {"task_data": 5},
+    lambda: "nginx-loadbalancer",
+    lambda: b"x",
+    lambda: 5,
+    lambda: float("nan"),
+    lambda: True,
+    lambda: dict,
+    Unfriendly,
+]
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("name", CHECKS)
+def test_whatever_is_returned_is_told_in_words(name: str, make: Callable[[], Any]) -> None:
+    for attempt in (lambda *_, **__: make(), lambda *_, **__: lambda *_, **__: make(), make()):
+        told = check(name, attempt)
+        assert told.ok is False
+        assert len(told.words) > 30, told.words
+        if not isinstance(make(), Unfriendly) and make() is not dict:
+            assert "stopped with" not in told.words, told.words
+
+
+def test_code_that_stops_is_told_as_such() -> None:
+    def stops(*_: object, **__: object) -> None:
+        raise SystemExit(3)
+
+    for name in set(CHECKS) - {"which", "rollout"}:
+        told = check(name, stops)
+        assert told.ok is False
+        assert told.words == "Your code stopped with SystemExit: 3"
+
+
+def test_a_generator_of_the_right_names_is_an_answer() -> None:
+    def found_in(lines: list[dict[str, Any]], wanted: str) -> Iterator[str]:
+        yield from {line["service"] for line in lines if line.get("correlation_id") == wanted}
+
+    assert check("search", found_in).ok
+
+
+def test_an_unknown_exercise_is_told() -> None:
+    told = check("nothing", None)
+    assert told.ok is False
+    assert "'nothing'" in told.words
+    assert "keep-or-make" in told.words
+
+
 SITUATIONS = list(WHICH)
 ALL_CORRELATION = dict.fromkeys(WHICH, "correlation")
 ALL_TASK = dict.fromkeys(WHICH, "task")
@@ -64,17 +126,17 @@ WRONG = {
     "keep-or-make": [
         (lambda sent, own: own, "the bug of stage 0"),
         (lambda sent, own: sent, "gets none from you"),
-        (lambda sent, own: sent or own, "whatever is not empty"),
-        (lambda sent, own: sent if re.match("[A-Za-z0-9._-]+", sent) and '"' not in sent else own, "a good beginning"),
+        (lambda sent, own: sent or own, "anything that is not empty"),
+        (lambda sent, own: sent if re.match("[A-Za-z0-9._-]+", sent) and '"' not in sent else own, "begins well"),
         (lambda sent, own: sent if re.match("^[A-Za-z0-9._-]{1,128}$", sent) else own, "overlooks a newline"),
-        (lambda sent, own: sent if re.fullmatch(r"[\w.-]{1,128}", sent) else own, "any language's"),
+        (lambda sent, own: sent if re.fullmatch(r"[\w.-]{1,128}", sent) else own, "letters of any language"),
         (lambda sent, own: sent if re.fullmatch("[A-Za-z0-9._-]+", sent) else own, "129 characters"),
-        (lambda sent, own: sent if re.fullmatch("[A-Z0-9-]{1,128}", sent) else own, "does no harm"),
+        (lambda sent, own: sent if re.fullmatch("[A-Z0-9-]{1,128}", sent) else own, "a harmless ID"),
     ],
     "arguments": [
         (
             lambda s, c: {"task_type": s.task_type, "task_data": s.data, "priority": s.priority, "request_id": c},
-            "to the letter",
+            "must be exactly",
         ),
         (
             lambda s, c: {
@@ -82,7 +144,7 @@ WRONG = {
                 "task_data": {**s.data, "correlation_id": c},
                 "priority": s.priority,
             },
-            "beside it, not in it",
+            "next to it, not in it",
         ),
         (
             lambda s, c: {
@@ -91,7 +153,7 @@ WRONG = {
                 "priority": s.priority,
                 "correlation_id": "new",
             },
-            "begins a new thread",
+            "starts a new trace",
         ),
         (lambda s, c: {"correlation_id": c}, "must still be there"),
     ],
@@ -160,7 +222,7 @@ WRONG = {
         (ALL_CORRELATION, "all or none"),
         (ALL_TASK, "before there was a task"),
         (ALL_TASK, "What they have in common"),
-        ({**ALL_TASK, SITUATIONS[0]: "idempotency"}, "none of the two"),
+        ({**ALL_TASK, SITUATIONS[0]: "idempotency"}, "neither of the two"),
     ],
     "rollout": [
         (["nginx", "routes", "task-service", "queue-service", "worker"], "the task service does not know yet"),
