@@ -1,4 +1,4 @@
-"""Redis as the API sees it: the queues' depths, the tasks' states, and which workers are alive."""
+"""Redis as the API sees it: the depth of each queue, the state of each task, and which workers are alive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import redis
-from taskqueue.contract import QUEUES, WORKER_KEY
+from taskqueue.contract import QUEUES, WORKER_KEY, WORKERS
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
 client = redis.Redis.from_url(
@@ -15,11 +15,11 @@ client = redis.Redis.from_url(
 
 
 def _state_key(task_id: str) -> str:
-    return f"celery-task-meta-{task_id}"  # where Celery's Redis result back end keeps a task's state
+    return f"celery-task-meta-{task_id}"  # where Celery's Redis result backend keeps a task's state
 
 
 def remember(task_id: str) -> None:
-    """Note that this task exists, so that an unknown ID can be told from a waiting task."""
+    """Note that this task exists, so that an unknown ID can be distinguished from a waiting task."""
     _write_state(task_id, "PENDING")
 
 
@@ -29,13 +29,13 @@ def _write_state(task_id: str, status: str) -> None:
 
 
 def state_of(task_id: str) -> dict[str, Any] | None:
-    """Return the task's state as Celery's result back end stores it, or None for an ID that nobody was given."""
+    """Return the task's state as Celery's result backend stores it, or None for an ID that was never given out."""
     stored = client.get(_state_key(task_id))
     return None if stored is None else json.loads(str(stored))
 
 
 def withdraw(task_id: str) -> bool:
-    """Take a task that no worker has yet fetched off its queue and mark it REVOKED; tell whether it was there."""
+    """Remove a task that no worker has fetched yet from its queue and mark it REVOKED; tell whether it was there."""
     for queue in QUEUES:
         for message in client.lrange(queue, 0, -1):
             if json.loads(message)["headers"]["id"] == task_id and client.lrem(queue, 1, str(message)):
@@ -45,7 +45,7 @@ def withdraw(task_id: str) -> bool:
 
 
 def depths() -> dict[str, int]:
-    """Count the messages that wait on each queue."""
+    """Count the messages waiting on each queue."""
     with client.pipeline(transaction=False) as pipeline:
         for queue in QUEUES:
             pipeline.llen(queue)
@@ -53,5 +53,6 @@ def depths() -> dict[str, int]:
 
 
 def alive_workers() -> list[str]:
-    """Name the workers whose heartbeat has not expired."""
-    return sorted(key.removeprefix(WORKER_KEY) for key in client.scan_iter(f"{WORKER_KEY}*"))
+    """Return the names of the workers whose heartbeat has not expired."""
+    beats = client.mget([f"{WORKER_KEY}{worker}" for worker in WORKERS])
+    return [worker for worker, beat in zip(WORKERS, beats, strict=True) if beat is not None]

@@ -14,5 +14,10 @@ ID_FIELDS = ("correlation_id", "request_id", "task_id")  # of a log line
 QUEUES = ("high", "medium", "low")
 FINAL_STATES = ("SUCCESS", "FAILURE", "REVOKED")
 
-# Each key of this form in Redis is one worker that consumes; its value is when it began, in seconds since the epoch.
+WORKERS = ("celery-worker-1", "celery-worker-2", "celery-worker-3")
+# With a worker's name: its key in Redis while it consumes from all queues; the value is when it began, in seconds since
+# the epoch.
 WORKER_KEY = "worker-alive:"
+
+LIVE_PATH = "/health/live"  # the process answers; nothing else is asked
+HEALTH_PATH = "/health"  # a task could be done now

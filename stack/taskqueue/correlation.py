@@ -13,5 +13,5 @@ def is_valid(value: str) -> bool:
 
 
 def new_id() -> str:
-    """Make an ID for a request that came without a usable one: 32 hexadecimal digits, as nginx's `$request_id`."""
+    """Return an ID for a request that came without a usable one: 32 hexadecimal digits, like nginx's `$request_id`."""
     return uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457): what went wrong, which field, what to do next."""
+"""Errors as `application/problem+json` (RFC 9457): what went wrong, in which field, what to do next."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from taskqueue.schemas import field_name
 
 logger = logging.getLogger("taskqueue")
+PROBLEM = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Problem(BaseModel):
-    """What every error is answered with, as application/problem+json (RFC 9457)."""
+    """The body of every error, application/problem+json (RFC 9457)."""
 
     title: str
     status: int
@@ -30,12 +33,12 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI's `responses` for statuses that are answered with a problem."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": http.HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 class Application(FastAPI):
-    """FastAPI, its OpenAPI description naming the errors that are answered, not FastAPI's own."""
+    """FastAPI whose OpenAPI description shows the errors as they are answered here, not FastAPI's own."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is not None:
@@ -54,7 +57,12 @@ class Application(FastAPI):
 def problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:
     """Build a problem+json answer; `members` are extension members such as `errors`."""
     body = {"title": http.HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=headers, media_type=PROBLEM)
+
+
+def _is_routed(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 def install(app: FastAPI) -> None:
@@ -62,17 +70,20 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if isinstance(error.body, bytes):  # FastAPI parses only what is declared to be JSON
+            return problem(415, "Send the body as JSON, with the header Content-Type: application/json.")
         if any(item["type"] == "json_invalid" for item in error.errors()):
             return problem(400, "The body is not valid JSON.")
         errors = [{"field": field_name(item["loc"]), "message": item["msg"]} for item in error.errors()]
         named = ", ".join(dict.fromkeys(item["field"] for item in errors))
-        return problem(
-            422, f"Not accepted: {named}. Mend what `errors` says and send the request again.", errors=errors
-        )
+        return problem(422, f"Not accepted: {named}. Fix what `errors` says and send the request again.", errors=errors)
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # Starlette names the methods of one route, and a path may have several
+            headers["Allow"] = ", ".join(method for method in METHODS if _is_routed(request, method))
+        return problem(error.status_code, str(error.detail), headers)
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(RedisError)

@@ -1,7 +1,7 @@
 """Logs: one JSON object per line on standard output, with the same few field names in every service.
 
 `ts` is seconds since the epoch, `service` the container, `at` the file and line that logged. A line with a `hop`
-is written by one of the five layers at its hand-off; its `correlation_id` is the ID handed on, null when there is none.
+is written by one of the five layers at its hand-off; its `correlation_id` is the ID passed on, null when there is none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIELDS_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 class JsonLine(logging.Formatter):
-    """Format a record as one line of JSON; what the caller gave as `extra` becomes fields of their own."""
+    """Format a record as one line of JSON; every item of the caller's `extra` becomes a field."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -37,7 +37,7 @@ class JsonLine(logging.Formatter):
             "message": record.getMessage(),
         }
         extra = {name: value for name, value in vars(record).items() if name not in _FIELDS_OF_EVERY_RECORD}
-        about_task = extra.pop("data", None)  # Celery's own lines carry the task's name and ID in here
+        about_task = extra.pop("data", None)  # where Celery's own lines have the task's name and ID
         if isinstance(about_task, dict) and "id" in about_task:
             extra.setdefault("task_id", about_task["id"])
         line.update(extra)
@@ -49,7 +49,7 @@ class JsonLine(logging.Formatter):
 
 
 def configure() -> None:
-    """Send the root logger, and everything that logs in this process, to standard output as JSON lines."""
+    """Write everything that is logged in this process to standard output, as JSON lines."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -60,7 +60,7 @@ def configure() -> None:
 
 
 def log_hand_off(hop: str, handed_on: Mapping[str, Any], **fields: Any) -> None:
-    """Log what the layer `hop` is about to hand on: `handed_on` holds the very arguments that the next layer gets."""
+    """Log what the layer `hop` is about to pass on: `handed_on` is the very arguments that the next layer gets."""
     extra = {"hop": hop, "correlation_id": handed_on.get("correlation_id"), **fields}
     logger.info("Handing on from %s", hop, extra=extra, stacklevel=2)
 
@@ -86,5 +86,8 @@ class task_log:
         extra = {**self.fields, "duration_ms": duration_ms}
         if error is None:
             logger.info("%s COMPLETE", self.name, extra=extra)
+        elif isinstance(error, SystemExit):  # how a pool's process ends a task that it is told to stop
+            reasons = "cancelled, over its time limit, or its worker is shutting down"
+            logger.warning("%s STOPPED: %s", self.name, reasons, extra=extra)
         else:
             logger.error("%s FAILED: %s", self.name, error, extra=extra)

@@ -8,7 +8,7 @@ import time
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskqueue.contract import HEADER
+from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH
 from taskqueue.correlation import is_valid, new_id
 from taskqueue.settings import MAX_BODY_BYTES
 
@@ -20,7 +20,7 @@ DRAINED_BYTES = 16 * MAX_BODY_BYTES
 class CorrelationMiddleware:
     """Take the request's correlation ID from X-Request-ID, or make one, and put it into `request.state` and the answer.
 
-    A missing, repeated or unusable header is replaced by a new ID. The unusable value itself is never logged.
+    A missing, repeated or unusable header is replaced with a new ID. The unusable value itself is never logged.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,14 +31,15 @@ class CorrelationMiddleware:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        sent = [value.decode("latin-1") for name, value in scope["headers"] if name == HEADER_BYTES]
+        # HTTP allows spaces and tabs around a value; uvicorn leaves those at its end.
+        sent = [value.decode("latin-1").strip(" \t") for name, value in scope["headers"] if name == HEADER_BYTES]
         usable = len(sent) == 1 and is_valid(sent[0])
         correlation_id = sent[0] if usable else new_id()
         scope.setdefault("state", {})["correlation_id"] = correlation_id
         about = {"request_id": correlation_id, "method": scope["method"], "path": scope["path"]}
         if sent and not usable:
             logger.warning("Client's X-Request-ID replaced: it is not one usable ID", extra=about)
-        level = logging.DEBUG if scope["path"] == "/health" else logging.INFO  # asked all the time, of no interest
+        level = logging.DEBUG if scope["path"] in (HEALTH_PATH, LIVE_PATH) else logging.INFO  # asked all the time
         logger.log(level, "Request started: %s %s", scope["method"], scope["path"], extra=about)
 
         async def send_with_id(message: Message) -> None:
@@ -55,8 +56,8 @@ class CorrelationMiddleware:
 class BodyLimitMiddleware:
     """Answer 413 to a body of more than MAX_BODY_BYTES, announced or not, before anything parses it.
 
-    The rest of such a body is read and dropped, up to DRAINED_BYTES: a client that is still sending would else see its
-    connection reset instead of the answer.
+    The rest of such a body is read and dropped, up to DRAINED_BYTES. Starlette's `max_body_size` does not: a client
+    that is still sending, with `Connection: close`, sees its connection reset instead of the answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:

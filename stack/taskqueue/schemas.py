@@ -214,6 +214,15 @@ class Scenario(Model):
     shock: Shock | None = None
     shocks: Annotated[dict[Symbol, Shock], Field(max_length=MAX_ITEMS)] | None = None
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["shock"], "properties": {"shock": {"type": "number"}}},
+                {"required": ["shocks"], "properties": {"shocks": {"type": "object", "minProperties": 1}}},
+            ]
+        }
+    )
+
     @model_validator(mode="after")
     def has_a_shock(self) -> Scenario:
         if self.shock is None and not self.shocks:

@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 1024 * 1024
 class Settings:
     """What a service must know about its surroundings.
 
-    `service_name` is the name its log lines bear, `redis_url` where the broker and the results are,
+    `service_name` is the name in its log lines, `redis_url` the address of the broker and the results,
     `ready_file` a file that a worker keeps fresh while it consumes.
     """
 
@@ -26,11 +26,11 @@ class Settings:
         """Read SERVICE_NAME, REDIS_URL and READY_FILE.
 
         Raises:
-            ValueError: REDIS_URL is no redis:// or rediss:// address.
+            ValueError: REDIS_URL is not a redis:// or rediss:// address.
         """
         redis_url = os.getenv("REDIS_URL", "redis://localhost:6379/0")
         if not redis_url.startswith(("redis://", "rediss://")):
-            raise ValueError(f"REDIS_URL is {redis_url!r}: give an address like redis://localhost:6379/0")
+            raise ValueError(f"REDIS_URL is {redis_url!r}: set it to an address like redis://localhost:6379/0")
         return cls(
             service_name=os.getenv("SERVICE_NAME", "taskqueue"),
             redis_url=redis_url,

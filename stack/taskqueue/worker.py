@@ -13,7 +13,7 @@ from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
 from taskqueue import broker, logs
-from taskqueue.contract import WORKER_KEY
+from taskqueue.contract import QUEUES, WORKER_KEY
 from taskqueue.queues import queues
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
@@ -58,7 +58,7 @@ app.conf.update(
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """While the worker consumes, keep its ready file and its key in Redis fresh; health checks read both."""
+    """While the worker consumes from all queues, keep its ready file and its key in Redis fresh for health checks."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -72,6 +72,8 @@ class Heartbeat(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self.beat)
 
     def beat(self) -> None:
+        if not app.amqp.queues.consume_from.keys() >= set(QUEUES):
+            return  # it was told to leave some alone, so what it last said expires
         try:
             # Not the consumer's own Redis client: its connection has a BRPOP outstanding.
             broker.client.set(WORKER_ALIVE, self.started, ex=HEARTBEAT_EXPIRES_SECONDS)
@@ -93,4 +95,4 @@ app.steps["consumer"].add(Heartbeat)
 
 @setup_logging.connect
 def leave_logging_alone(**_: Any) -> None:
-    """A receiver of this signal is all it takes to keep Celery from setting up logs of its own."""
+    """Keep Celery from configuring logs of its own: it does not as long as this signal has a receiver."""

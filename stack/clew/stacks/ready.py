@@ -12,7 +12,7 @@ from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
-from taskqueue.contract import HEADER, WORKER_KEY
+from taskqueue.contract import HEADER, LIVE_PATH, WORKER_KEY
 
 READY_SECONDS = 90
 NGINX_OVERLAP_SECONDS = 0.25
@@ -43,7 +43,7 @@ def is_ready(stack: Stack, service: str, after: float = 0) -> bool:
         if service == REDIS:
             with redis_client(stack) as client:
                 return bool(client.ping())
-        path = HTTP_PATHS.get(service, "/health")
+        path = HTTP_PATHS.get(service, LIVE_PATH)
         # Not through a proxy that the environment may name: this is loopback.
         return httpx.get(f"http://127.0.0.1:{stack.ports[service]}{path}", timeout=2, trust_env=False).is_success
     except (httpx.HTTPError, redis.RedisError):

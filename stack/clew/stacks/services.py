@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from clew.core.errors import ClewError
+from taskqueue import contract
 
 NGINX = "nginx-loadbalancer"
 API_SERVERS = ("fastapi-server-1", "fastapi-server-2", "fastapi-server-3")
 REDIS = "redis-broker"
-WORKERS = ("celery-worker-1", "celery-worker-2", "celery-worker-3")
+WORKERS = contract.WORKERS
 FLOWER = "flower"
 SERVICES = (NGINX, *API_SERVERS, REDIS, *WORKERS, FLOWER)
 
