@@ -95,6 +95,11 @@ def title_of(run: Run) -> str:
     return f"stage {run.stage} · " + {0: "no fix", 1: "fix 1"}.get(run.stage, f"fixes 1–{run.stage}")
 
 
+def short_name(run: Run) -> str:
+    """Return the name of a run's row in a matrix: `03`, or the mix."""
+    return f"{run.stage:02}" if run.stage is not None else run.mix
+
+
 def in_words(verdicts: Sequence[str]) -> str:
     """Return five verdicts as a phrase: `nginx kept, routes kept, …`."""
     return ", ".join(f"{hop} {verdict}" for hop, verdict in zip(ladder.HOPS, verdicts, strict=True))
