@@ -1,9 +1,13 @@
 #!/bin/sh
-# Makes the image debian:trixie-slim from Debian's packages, for machines whose Docker can pull nothing.
+# Makes a base image from Debian's packages, for machines whose Docker can pull nothing.
 # sudo stack/base-image.sh [MIRROR] [IMAGE]     MIRROR: by default the one in this machine's apt configuration
+#
+# It has a name of its own, clew-base:trixie: under Debian's name every other build here would use it unasked.
+# It contains this machine's list of certificate authorities, because apt and pip inside need it behind a proxy that
+# opens TLS. Whoever such a proxy's authority belongs to is then trusted in the image too: do not publish it.
 set -eu
 
-image=${2:-debian:trixie-slim}
+image=${2:-clew-base:trixie}
 mirror=${1:-}
 stack=$(cd "$(dirname "$0")" && pwd)
 authorities=/etc/ssl/certs/ca-certificates.crt

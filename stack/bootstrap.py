@@ -1,4 +1,4 @@
-"""Makes `.venv` and installs pinned groups of packages into it.
+"""Make `.venv` and install pinned groups of packages into it.
 
     python3 stack/bootstrap.py run [notebooks docs test]
 
@@ -12,14 +12,16 @@ import os
 import sys
 
 if sys.version_info < (3, 11):
+    import runpy
     import subprocess
 
     for name in ("python3.13", "python3.12", "python3.11", "python3.14"):
         if subprocess.call(["sh", "-c", name + " -c '' 2>/dev/null"]) == 0:
             os.execvp(name, [name] + sys.argv)
+    platforms = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clew", "provision", "platforms.py")
     sys.exit(
-        "Clew needs Python 3.11 or newer; %s is %s.\nNext: sudo apt-get install python3.11 python3.11-venv"
-        % (sys.executable, sys.version.split()[0])
+        "Clew needs Python 3.11 or newer; %s is %s.\nNext: %s"
+        % (sys.executable, sys.version.split()[0], runpy.run_path(platforms)["install_line"]("python"))
     )
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -43,7 +45,7 @@ def main(arguments):
 
 
 def missing(groups):
-    """The groups that are not installed as their requirements file says now."""
+    """Return the groups that are not installed as their requirements file says now."""
     if not is_made():
         return list(groups)
     return [group for group in groups if read(venv("made-" + group)) != stamp(read(requirements(group)))]
@@ -54,7 +56,7 @@ def is_made():
 
 
 def stamp(content):
-    """What an environment depends on: what went in, the Python behind it, and where the checkout lies."""
+    """Return what an environment depends on: what was installed, its Python, and where the checkout is."""
     return "\n".join([hashlib.sha256(content).hexdigest(), os.path.realpath(venv("bin", "python")), ROOT]).encode()
 
 
@@ -99,7 +101,7 @@ def set_up(groups):
     except ClewError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(f"\nInterrupted; the next call finishes what is half made.\nNext: {again}")
+        sys.exit(f"\nInterrupted; the next command completes the installation.\nNext: {again}")
 
 
 def say(text):
@@ -113,7 +115,7 @@ def make_venv(again, lock):
     from clew.core.processes import run
 
     if os.path.lexists(venv()):
-        say(".venv is unfinished, or its Python or this checkout moved; making it anew")
+        say(".venv is unfinished, or its Python or this checkout moved; making it again")
         shutil.rmtree(venv())
     say(f"making .venv with Python {sys.version.split()[0]} (once; a few seconds)")
     bundled = importlib.util.find_spec("ensurepip") is not None
@@ -130,14 +132,19 @@ def make_venv(again, lock):
 
 
 def add_pip(lock):
-    """Debian keeps pip apart from Python; unpacked into the cache it needs no root."""
+    """Install pip into the environment: Debian's package of it, unpacked into the cache, which needs no root."""
+    import shutil
+
     from clew import provision
     from clew.core import paths
     from clew.core.errors import ClewError
     from clew.core.processes import run, tail
+    from clew.provision.platforms import install_line
 
     package = "python3-pip-whl"
-    advice = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
+    advice = install_line("venv")
+    if not shutil.which("apt-get"):
+        raise ClewError("This Python comes without pip.", advice)
     tree = paths.CACHE / "debs" / package
     say(f"this Python has no pip; unpacking the system's {package} into .clew/cache (once; a few seconds)")
     try:
@@ -151,7 +158,7 @@ def add_pip(lock):
         if ran.code == 0:
             return
         raise ClewError(f"pip could not install itself:\n{tail(ran.output)}", advice)
-    raise ClewError(f"{package} holds no pip.", advice)
+    raise ClewError(f"{package} does not contain pip.", advice)
 
 
 def install(group, again, lock):
@@ -184,7 +191,7 @@ def show_pip(line):
 
 
 def forget_unfinished_packages():
-    """pip takes a package whose install was interrupted for installed, and can then never replace it."""
+    """Remove what tells pip that a package is installed whose installation was interrupted: it could not replace it."""
     import glob
     import shutil
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves that the commands set everything up by themselves on a fresh machine: Debian with Python, git and make.
+# Proves that the commands set everything up on a fresh machine: Debian with Python, git and make.
 # Runs them from a clone of HEAD, as root and as an ordinary user, in containers without a Docker engine inside.
 #   tests/clean/prove.sh            needs Docker
 #   QUICK=1 tests/clean/prove.sh    leaves out `make test`
@@ -65,8 +65,10 @@ chmod 0644 "$work/clew.bundle"
 step "a base image" 1200 env PYTHONPATH=stack python3 -B -c '
 from clew.provision import ensure_base_image, ensure_compose
 ensure_compose(print)
-ensure_base_image(print)'
-step "a fresh machine" 600 docker build "${secret[@]}" --tag "$image" --file tests/clean/Dockerfile tests/clean
+print(ensure_base_image(print))'
+base=$(tail -n 1 "$log")
+step "a fresh machine, from $base" 600 docker build "${secret[@]}" --build-arg "BASE=$base" --tag "$image" \
+    --file tests/clean/Dockerfile tests/clean
 
 for user in root learner; do
     start "$user"
@@ -74,7 +76,7 @@ for user in root learner; do
     on "$user" 600 "cd clew && make stage-3 up trace"
     on "$user" 120 "cd clew && make stage-3 down"
     if [ "$user" = root ] && [ -z "${QUICK:-}" ]; then
-        # Notebooks and pages are tested beside this on the machine itself; here it is the setting up that counts.
+        # Notebooks and pages are tested on the machine itself; here it is setting up that counts.
         on root 2700 "cd clew && make test TESTS='tests/unit tests/stages'"
     fi
 done

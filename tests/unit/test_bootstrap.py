@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import bootstrap
+from clew.provision import platforms
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_changed_requirements_are_installed_again(installed, write):
     assert bootstrap.is_made()
 
 
-def test_half_made_environment_is_made_anew(installed):
+def test_half_made_environment_is_made_again(installed):
     (installed / ".venv/made").unlink()
     assert bootstrap.missing(["run"]) == ["run"]
     assert not bootstrap.is_made()
@@ -91,5 +92,6 @@ def test_cause_of_a_failed_install(printed, cause):
     assert error.next_step == "make test"
 
 
-def test_older_pythons_can_read_the_version_check():
-    ast.parse(Path(bootstrap.__file__).read_text(), feature_version=(3, 7))
+@pytest.mark.parametrize("module", [bootstrap, platforms], ids=["bootstrap", "platforms"])
+def test_older_pythons_can_read_the_version_check(module):
+    ast.parse(Path(module.__file__).read_text(), feature_version=(3, 7))

@@ -2,12 +2,11 @@
 
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from clew.core.errors import ClewError
-from clew.provision import programs
+from clew.provision import platforms, programs
 
 
 def test_wrapper_brings_the_libraries(tmp_path, write):
@@ -24,21 +23,10 @@ def test_wrapper_brings_the_libraries(tmp_path, write):
 @pytest.mark.parametrize("ensure", [programs.ensure_nginx, programs.ensure_redis])
 def test_machine_without_a_known_package_manager(checkout, monkeypatch, ensure):
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    monkeypatch.setattr(platforms, "OS_RELEASE", "/nonexistent")
     with pytest.raises(ClewError, match=r"not on this machine\.\nNext: .*install.*nginx.*redis"):
         ensure(print)
     assert not (checkout / ".clew").exists()
-
-
-@pytest.mark.parametrize(("tool", "line"), [("dnf", "sudo dnf install nginx"), ("apk", "sudo apk add nginx")])
-def test_install_line_fits_the_machine(monkeypatch, tool, line):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}" if name == tool else None)
-    assert programs.install_line().startswith(line)
-
-
-def test_install_line_of_a_mac(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert programs.install_line() == "brew install nginx redis"
 
 
 @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])

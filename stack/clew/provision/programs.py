@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from clew.core import paths
@@ -12,30 +11,36 @@ from clew.core.errors import ClewError
 from clew.core.processes import run, tail
 from clew.provision.checkout import Say, not_writable, one_at_a_time
 from clew.provision.debian import unpack_debs
+from clew.provision.platforms import install_line
 
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"  # often not on an ordinary user's PATH
-INSTALL_LINES = {
-    "apt-get": "sudo apt-get install --no-install-recommends nginx redis-server",
-    "dnf": "sudo dnf install nginx valkey",
-    "brew": "brew install nginx redis",
-    "apk": "sudo apk add nginx redis",
-    "pacman": "sudo pacman -S nginx valkey",
-}
 
 
 def find_nginx() -> Path | None:
+    """Return nginx's program, None where it is neither on this machine nor unpacked."""
     return _find("nginx")
 
 
 def find_redis() -> Path | None:
+    """Return Redis's server, or that of its fork Valkey; None where there is neither."""
     return _find("redis-server") or _find("valkey-server")
 
 
 def ensure_nginx(say: Say) -> Path:
+    """Return nginx's program, unpacked from Debian's package if it is not on this machine.
+
+    Raises:
+        ClewError: it cannot be had here; the message ends with the command that installs it.
+    """
     return find_nginx() or _fetch_program("nginx", say)
 
 
 def ensure_redis(say: Say) -> Path:
+    """Return Redis's server, unpacked from Debian's package if it is not on this machine.
+
+    Raises:
+        ClewError: as for `ensure_nginx`.
+    """
     return find_redis() or _fetch_program("redis-server", say)
 
 
@@ -48,21 +53,23 @@ def _find(name: str) -> Path | None:
 def _fetch_program(name: str, say: Say) -> Path:
     """Unpack the Debian package that has its program's name."""
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        raise ClewError(f"{name} is not on this machine.", install_line())
+        raise ClewError(f"{name} is not on this machine.", install_line("nginx", "redis"))
     target = paths.CACHE / "debs" / name
     with one_at_a_time("packages", say):
         if found := _find(name):
             return found
         say(f"Unpacking {name} from the system's package source into .clew/cache (once; a few seconds)")
         try:
-            unpack_debs([name], target, install_line(), dependencies=True)
+            unpack_debs([name], target, install_line("nginx", "redis"), dependencies=True)
             program = write_wrapper(target, name)
         except OSError as error:
             raise not_writable(target, error) from error
         ran = run([program, "-v"], 10)
         if ran.code != 0:
             shutil.rmtree(target)
-            raise ClewError(f"The unpacked {name} does not run here:\n{tail(ran.output)}", install_line())
+            raise ClewError(
+                f"The unpacked {name} does not run here:\n{tail(ran.output)}", install_line("nginx", "redis")
+            )
     return program
 
 
@@ -81,10 +88,3 @@ def write_wrapper(tree: Path, name: str) -> Path:
     )
     wrapper.chmod(0o755)
     return wrapper
-
-
-def install_line() -> str:
-    if sys.platform == "darwin":
-        return INSTALL_LINES["brew"]
-    known = [line for tool, line in INSTALL_LINES.items() if shutil.which(tool)]
-    return (known or [INSTALL_LINES["apt-get"]])[0]

@@ -58,7 +58,7 @@ def _finding(name: str, found: str, cost: str) -> Finding:
 
 
 def _image_cost(docker: provision.DockerState) -> str:
-    base = "" if docker.base_image else ", and half a minute more when its base must be made from Debian's packages"
+    base = "" if docker.base else ", and half a minute more when its base must be made from Debian's packages"
     return f"`up` builds it first: about a minute{base}"
 
 
