@@ -15,9 +15,10 @@ from clew.core.paths import STATE
 from clew.evidence import client
 from clew.evidence.diff import run_on
 from clew.evidence.trace import Run, trace
-from clew.stacks import lifecycle, ready
+from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import Driver, Say
-from clew.stacks.services import SERVICES_OF_LAYER
+from clew.stacks.freshness import Snapshot
+from clew.stacks.services import NGINX, SERVICES_OF_LAYER
 from clew.stacks.stack import Stack, lattice_stack
 
 SENT_ID = "MY-TRACE-123"
@@ -39,23 +40,24 @@ def lattice(say: Say) -> Iterator[Run]:
     In Gray code order: 31 switches, 16 of them a reload of nginx, one a restart of the workers.
 
     Raises:
-        ClewError: the stack did not come up, or did not come back after a switch.
+        ClewError: another process runs the mixes, or the stack did not come up, or not come back after a switch.
     """
     stack = lattice_stack()
     order = ladder.all_mixes()
-    ladder.write_mix(order[0], stack.folder)
-    lifecycle.down(stack)
-    driver, _ = lifecycle.up(stack, say)
-    try:
-        current = order[0]
-        for mix in order:
-            switch(stack, driver, current, mix)
-            if mix == order[0] or mix[1:] != current[1:]:
-                client.warm_up(stack)
-            current = mix
-            yield trace(stack, SENT_ID, driver=driver)
-    finally:
+    with lifecycle.reserved(stack):
         lifecycle.down(stack)
+        ladder.write_mix(order[0], stack.folder)
+        try:
+            driver, _ = lifecycle.up(stack, say)
+            current = order[0]
+            for mix in order:
+                switch(stack, driver, current, mix)
+                if mix == order[0] or mix[1:] != current[1:]:
+                    client.warm_up(stack)
+                current = mix
+                yield trace(stack, SENT_ID, driver=driver)
+        finally:
+            lifecycle.down(stack)
 
 
 def switch(stack: Stack, driver: Driver, before: str, after: str) -> None:
@@ -76,6 +78,7 @@ def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> No
     """
     changed = [hop for hop, old, new in zip(ladder.HOPS, before, after, strict=True) if old != new]
     services = {service for hop in changed if hop != "nginx" for service in SERVICES_OF_LAYER[hop]}
+    snapshot = Snapshot.of(stack)
     if services:
         began = time.time()
         driver.restart(sorted(services))
@@ -84,6 +87,8 @@ def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> No
         # nginx answers with the header of the configuration it runs: ask until that is the new one
         driver.reload_nginx()
         ready.wait_nginx(stack, keeps_id=after[0] == "1")
+        services.add(NGINX)
+    freshness.note(stack, driver, snapshot, services)
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

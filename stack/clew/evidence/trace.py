@@ -16,6 +16,7 @@ from clew.core.lines import Line
 from clew.core.paths import ROOT
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
+from clew.stacks import freshness
 from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.services import WORKERS
 from clew.stacks.stack import Stack, stage_stack
@@ -135,6 +136,7 @@ def trace(
         ClewError: the stack is not up, did not answer 201, or its log lines did not appear.
     """
     driver = driver or driver_of(stack)
+    freshness.require_current(stack, driver)
     mix = stack.mix
     body = body or client.request_body()
     answer = client.send_task(stack, correlation_id, body)

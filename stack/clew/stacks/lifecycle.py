@@ -1,19 +1,27 @@
-"""Bringing a stack up and down."""
+"""Bringing a stack up and down, one command at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 
 from clew.core import locks
 from clew.core.errors import ClewError
-from clew.stacks import ready
+from clew.core.paths import shown
+from clew.stacks import freshness, ready
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
-from clew.stacks.services import SERVICES
+from clew.stacks.drivers.docker import SilentEngine
+from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.freshness import Snapshot
+from clew.stacks.services import NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
+
+IDLE_WORKER_SECONDS = 10  # longer than a worker's heartbeat lives
 
 
 @contextlib.contextmanager
@@ -24,42 +32,151 @@ def only_one(stack: Stack, seconds: float = 120) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def reserved(stack: Stack) -> Iterator[None]:
+    """Keep a stack, its folder included, for this process: from start to end, over many ups and restarts.
+
+    Raises:
+        ClewError: another process has it; it is named.
+    """
+    path = stack.state / "reserved"
+
+    def refuse() -> None:
+        holder = path.read_text() or "unknown"
+        raise ClewError(
+            f"{stack.title} is in use by another command (process {holder}).",
+            f"wait until it has ended, or end it: kill {holder}",
+        )
+
+    with locks.held(path, 0, "", "", on_wait=refuse):
+        path.write_text(str(os.getpid()))
+        yield
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a closed terminal or a SIGTERM not interrupt the end of a stack, which has deadlines of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Not SIG_IGN, which the commands that are started meanwhile would inherit.
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def up(stack: Stack, say: Say) -> tuple[Driver, float]:
     """Bring all nine services up and wait until they are ready; return the driver and the seconds it took.
 
-    What already runs is left as it is. When it fails or is interrupted, what this call started is taken down again.
+    A service that runs is left as it is, unless one of the files that it runs has changed: it is restarted. When this
+    fails or is interrupted, the services that this call started are taken down again.
 
     Raises:
-        ClewError: a port is taken, a program or image cannot be had, a service did not become ready.
+        ClewError: a port is taken, a program or image is missing, a service did not become ready.
     """
     with only_one(stack):
-        before = running_driver(stack)
+        before = _running_driver(stack)
         wanted = wanted_driver()
         if before is not None and wanted not in (None, before.name):
             raise ClewError(f"{stack.title} is already up with the {before.name} driver.", stack.command("down"))
         if before is not None and (at := noted_port(stack)) not in (None, stack.port):
             raise ClewError(f"{stack.title} is already up on port {at}.", stack.command("down"))
         driver = before or choose(stack, say)
-        started = time.monotonic()
+        driver.preflight()
+        states = driver.status()
+        changed = freshness.changed_since_start(stack, driver)
+        began = time.monotonic()
         try:
-            if before is not None and set(before.status().values()) == {"running"}:
-                say(f"{stack.title} is up already ({driver.name} driver).")
-            else:
-                say(f"Starting {stack.title if before is None else 'what is not up'} ({driver.name} driver).")
-            remember_port(stack)
-            driver.up()
-            try:
-                ready.wait_ready(stack)
-            except ClewError as error:
-                raise ClewError(error.message + last_words(driver, error.message), stack.command("up")) from None
+            _start(stack, driver, states, changed, say)
         except BaseException as error:
-            if before is None:
+            with contextlib.suppress(OSError):  # a terminal that was closed cannot be told
                 if isinstance(error, KeyboardInterrupt):
-                    say(f"Interrupted; taking {stack.title} down again.")
-                (stack.state / "port").unlink(missing_ok=True)
-                driver.down()
+                    say(f"Interrupted; ending what was started of {stack.title}.")
+            _roll_back(stack, driver, states)
             raise
-        return driver, time.monotonic() - started
+        return driver, time.monotonic() - began
+
+
+def _running_driver(stack: Stack) -> Driver | None:
+    try:
+        return running_driver(stack, everywhere=True)
+    except SilentEngine:
+        if wanted_driver() == "docker":
+            raise
+        return None  # if its containers run all the same, its ports are taken
+
+
+def _start(stack: Stack, driver: Driver, states: dict[str, str], changed: dict[str, list[str]], say: Say) -> None:
+    described = {shown(path) for path in freshness.compose_files(stack)}
+    redescribed = sorted(described & {path for paths in changed.values() for path in paths})
+    if redescribed:
+        say(f"Starting {stack.title} again ({driver.name} driver): {', '.join(redescribed)} has changed.")
+        driver.down()
+        states.update(dict.fromkeys(SERVICES, "absent"))
+        changed = {}
+    elif set(states.values()) == {"running"}:
+        say(f"{stack.title} is up already ({driver.name} driver).")
+    else:
+        down = set(states.values()) == {"absent"}
+        say(f"Starting {stack.title if down else 'what is not up'} ({driver.name} driver).")
+    remember_port(stack)
+    snapshot = Snapshot.of(stack)
+    driver.up()
+    if changed:
+        restart_changed(stack, driver, changed, say)
+    freshness.note(stack, driver, snapshot)
+    try:
+        _wake_workers(stack, driver, states, say)
+        ready.wait_ready(stack, say=say)
+    except ClewError as error:
+        raise ClewError(error.message + last_words(driver, error.message), stack.command("up")) from None
+
+
+def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say) -> None:
+    """Restart the services that run old files; of nginx reload the configuration where it is one of the two written.
+
+    Raises:
+        ClewError: a service did not come back.
+    """
+    for names, paths in freshness.grouped(changed):
+        say(f"Restarting {names}: {paths} changed after they started.")
+    conf = shown(stack.folder / "nginx/nginx.conf")
+    reloads = changed.get(NGINX) == [conf] and stack.mix[0] in "01"
+    services = [service for service in changed if not (service == NGINX and reloads)]
+    began = time.time()
+    if services:
+        driver.restart(services)
+        ready.wait_ready(stack, services, after=began, say=say)
+    if reloads:
+        driver.reload_nginx()
+        ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")
+
+
+def _wake_workers(stack: Stack, driver: Driver, states: dict[str, str], say: Say) -> None:
+    """Restart the workers that run and do not consume, as after a `message` that was killed."""
+    ran = [worker for worker in WORKERS if states[worker] == "running"]
+    with contextlib.suppress(ClewError):
+        ready.wait_ready(stack, ran, seconds=IDLE_WORKER_SECONDS)
+        return
+    idle = ready.not_ready(stack, ran)
+    if idle and ready.is_ready(stack, REDIS):
+        say(f"Restarting {', '.join(idle)}, which do not consume.")
+        snapshot = Snapshot.of(stack)
+        driver.restart(idle)
+        freshness.note(stack, driver, snapshot, idle)
+
+
+def _roll_back(stack: Stack, driver: Driver, states: dict[str, str]) -> None:
+    """End the services that ran neither before nor are wanted now."""
+    with undisturbed():
+        if set(states.values()) == {"absent"}:
+            _forget(stack)
+            driver.down()
+        else:
+            driver.discard([service for service, state in states.items() if state in ("absent", "stopped")])
 
 
 def last_words(driver: Driver, message: str) -> str:
@@ -73,17 +190,27 @@ def last_words(driver: Driver, message: str) -> str:
 
 
 def down(stack: Stack) -> str | None:
-    """End all of a stack, also what a crash left behind; return the name of the driver it was up with, if it was."""
-    with only_one(stack):
-        driver = running_driver(stack)
-        if driver is not None:
-            driver.down()
-        else:
-            from clew.stacks.drivers.local import LocalDriver
+    """End all of a stack, also what a crash left behind; return the name of the driver it was up with, if it was.
 
+    Raises:
+        ClewError: something did not end, or the Docker engine hangs, so that nobody can say.
+    """
+    with only_one(stack), undisturbed():
+        try:
+            driver = running_driver(stack, everywhere=True)
+        except SilentEngine:
             LocalDriver(stack).down()
-        (stack.state / "port").unlink(missing_ok=True)
+            if wanted_driver() != "local":
+                raise
+            return None
+        (driver or LocalDriver(stack)).down()
+        _forget(stack)
         return driver.name if driver else None
+
+
+def _forget(stack: Stack) -> None:
+    (stack.state / "port").unlink(missing_ok=True)
+    freshness.forget(stack)
 
 
 def noted_port(stack: Stack) -> int | None:

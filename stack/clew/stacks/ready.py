@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
+from clew.stacks.drivers import Say
 from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
 from taskqueue.contract import HEADER, LIVE_PATH, WORKER_KEY
 
 READY_SECONDS = 90
+SAY_SO_AFTER = 10  # of a start, which takes half of that
 NGINX_OVERLAP_SECONDS = 0.25
 HTTP_PATHS = {NGINX: "/nginx-health", FLOWER: "/healthcheck"}
 
 
 def redis_client(stack: Stack) -> redis.Redis:
-    """Return a client for the stack's Redis that gives up after two seconds."""
-    port = stack.ports[REDIS]
-    return redis.Redis(port=port, decode_responses=True, socket_timeout=2, socket_connect_timeout=1)
+    """Return a client for the stack's Redis that gives up after two seconds and does not try again."""
+    return redis.Redis(
+        port=stack.ports[REDIS],
+        decode_responses=True,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 def worker_boots(stack: Stack) -> dict[str, float]:
@@ -37,8 +47,24 @@ def worker_boots(stack: Stack) -> dict[str, float]:
 
 def is_ready(stack: Stack, service: str, after: float = 0) -> bool:
     """Tell whether a service does its work now; a worker must also have started later than `after`."""
-    if service in WORKERS:
-        return worker_boots(stack).get(service, -1) > after
+    return not not_ready(stack, [service], after)
+
+
+def not_ready(stack: Stack, services: Iterable[str] = SERVICES, after: float = 0) -> list[str]:
+    """Return the services that do not do their work now, all asked at the same time, so within about two seconds."""
+    services = list(services)
+    with ThreadPoolExecutor(max_workers=len(SERVICES)) as pool:
+        boots = pool.submit(worker_boots, stack) if set(services) & set(WORKERS) else None
+        answers = {service: pool.submit(_answers, stack, service) for service in services if service not in WORKERS}
+    consuming = boots.result() if boots else {}
+    return [
+        service
+        for service in services
+        if not (consuming.get(service, -1) > after if service in WORKERS else answers[service].result())
+    ]
+
+
+def _answers(stack: Stack, service: str) -> bool:
     try:
         if service == REDIS:
             with redis_client(stack) as client:
@@ -51,17 +77,28 @@ def is_ready(stack: Stack, service: str, after: float = 0) -> bool:
 
 
 def wait_ready(
-    stack: Stack, services: Iterable[str] = SERVICES, after: float = 0, seconds: float = READY_SECONDS
+    stack: Stack,
+    services: Iterable[str] = SERVICES,
+    after: float = 0,
+    seconds: float = READY_SECONDS,
+    say: Say | None = None,
 ) -> float:
-    """Wait until the services do their work; return how many seconds that took.
+    """Wait until the services do their work; return how many seconds that took. `say` is told of a long wait.
 
     Raises:
         ClewError: some did not in time; the message names them.
     """
     waiting = list(services)
+    began = time.monotonic()
+    told = say is None
 
     def ready() -> bool:
-        waiting[:] = [service for service in waiting if not is_ready(stack, service, after)]
+        nonlocal told
+        waiting[:] = not_ready(stack, waiting, after)
+        if not told and waiting and time.monotonic() - began > SAY_SO_AFTER:
+            told = True
+            assert say is not None
+            say(f"Waiting for {', '.join(waiting)}, up to {seconds:.0f} s.")
         return not waiting
 
     try:

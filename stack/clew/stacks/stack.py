@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -34,6 +35,11 @@ def port_prefix() -> str:
             "unset CLEW_PORTS",
         )
     return prefix
+
+
+def checkout_mark() -> str:
+    """Return six hexadecimal digits that tell this checkout from others on the same machine."""
+    return hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 
 
 def named(name: str) -> str:

@@ -24,14 +24,23 @@ class Driver(Protocol):
     def prepare(self, say: Say) -> None:
         """Get everything that running takes: programs, images."""
 
+    def preflight(self) -> None:
+        """Refuse, before anything is started, what must not or cannot be started; change nothing."""
+
     def up(self) -> None:
         """Start what does not run yet; return before the services are ready."""
 
     def down(self) -> None:
         """End everything, also what a crash left behind, and remove the data."""
 
+    def discard(self, services: Sequence[str]) -> None:
+        """End services that a failed `up` had started, as far as they did not run before."""
+
     def status(self) -> dict[str, str]:
         """Return each service's state: running, paused, stopped or absent."""
+
+    def started(self) -> dict[str, float]:
+        """Return when each service that runs was started, in seconds since the epoch, whole or with a fraction."""
 
     def logs(self, since: float | None = None) -> dict[str, list[str]]:
         """Return each service's lines, those before `since` (seconds since the epoch) left out where that is cheap."""

@@ -7,11 +7,14 @@ import os
 from clew import provision
 from clew.core.errors import ClewError
 from clew.stacks.drivers.base import Driver, Say
-from clew.stacks.drivers.docker import DockerDriver, NoEngine
+from clew.stacks.drivers.docker import DockerDriver, NoEngine, engine_is_silent
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.stack import Stack
 
 DRIVERS: dict[str, type[LocalDriver] | type[DockerDriver]] = {"docker": DockerDriver, "local": LocalDriver}
+
+
+SILENT = "The Docker engine does not answer."
 
 
 def wanted_driver() -> str | None:
@@ -26,16 +29,24 @@ def wanted_driver() -> str | None:
     return wanted
 
 
-def running_driver(stack: Stack) -> Driver | None:
-    """Return the driver that the stack is up with, even if only in part; None when it is down."""
-    for driver in (LocalDriver(stack), DockerDriver(stack)):
-        try:
-            states = driver.status()
-        except NoEngine:  # so nothing of the stack can run there
-            continue
-        if set(states.values()) != {"absent"}:
-            return driver
-    return None
+def running_driver(stack: Stack, everywhere: bool = False) -> Driver | None:
+    """Return the driver that the stack is up with, even if only in part; None when it is down.
+
+    With DRIVER=local Docker is only asked when `everywhere`.
+
+    Raises:
+        ClewError: the Docker engine hangs, so that nobody can say; or DRIVER names no driver.
+    """
+    local = LocalDriver(stack)
+    if set(local.status().values()) != {"absent"}:
+        return local
+    if wanted_driver() == "local" and not everywhere:
+        return None
+    docker = DockerDriver(stack)
+    try:
+        return docker if set(docker.status().values()) != {"absent"} else None
+    except NoEngine:  # so nothing of the stack can run there
+        return None
 
 
 def driver_of(stack: Stack) -> Driver:
@@ -62,7 +73,7 @@ def choose(stack: Stack, say: Say) -> Driver:
         driver: Driver = DRIVERS[wanted](stack)
         driver.prepare(say)
         return driver
-    reason = why_not_docker(provision.docker_state())
+    reason = SILENT if engine_is_silent() else why_not_docker(provision.docker_state())
     if reason is None:
         try:
             driver = DockerDriver(stack)

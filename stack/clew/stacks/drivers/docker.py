@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from clew import provision
+from clew.core import processes
 from clew.core.errors import ClewError
 from clew.stacks.drivers.base import Say
 from clew.stacks.drivers.ports import check_ports
 from clew.stacks.services import API_SERVERS, NGINX, SERVICES
-from clew.stacks.stack import Stack
+from clew.stacks.stack import Stack, checkout_mark
 
 STATES = {"running": "running", "paused": "paused", "restarting": "stopped"}
-
-
+LIST_SECONDS = 5  # it takes 0.1 s; an engine that needs longer than this hangs
+SILENT_SECONDS = 60  # how long an engine that hung is not asked again by this process
+OF_COMPOSE = "com.docker.compose"
+BLOCK_LABEL = "clew.block"
+LISTED = ("{{.ID}}", "{{.State}}", *(f'{{{{.Label "{OF_COMPOSE}.{name}"}}}}' for name in (
+    "service", "project", "project.working_dir")))  # fmt: skip
 NO_ENGINE = (
     "Cannot connect to the Docker daemon",
     "permission denied while trying",
@@ -31,24 +35,43 @@ class NoEngine(ClewError):
     """No engine answers here, so none of its containers can be running."""
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a docker command and the plugins that it started, and wait until they are gone."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=15)
-            return
+class DockerTooSlow(ClewError):
+    """A docker command did not end within its deadline."""
+
+
+class SilentEngine(ClewError):
+    """An engine takes connections and does not answer: nobody can say which containers run."""
+
+
+@dataclass(frozen=True)
+class Container:
+    id: str
+    state: str
+    service: str
+    project: str
+    folder: Path
+
+
+_silent_since: float | None = None
+
+
+def engine_is_silent() -> bool:
+    """Tell whether the engine left this process without an answer a short while ago."""
+    return _silent_since is not None and time.monotonic() - _silent_since < SILENT_SECONDS
 
 
 class DockerDriver:
-    """Runs a stack as one Compose project named `clew-<stack>`."""
+    """Runs a stack as one Compose project.
+
+    Its containers are known by the stage folder that they were started from and by their block of ports, not by the
+    project's name: a stack that a bare `docker compose up` started is the same stack.
+    """
 
     name = "docker"
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.project = f"clew-{stack.name}"  # the name that compose.yaml has by itself
+        self.own_project = f"clew-{checkout_mark()}-{stack.name}"
 
     def prepare(self, say: Say) -> None:
         state = provision.docker_state()
@@ -57,103 +80,168 @@ class DockerDriver:
         provision.ensure_compose(say)
         provision.ensure_stack_image(say)
 
-    def up(self) -> None:
+    def preflight(self) -> None:
         self._check_readable()
-        self._check_owner()
-        states = self.status()
-        if set(states.values()) == {"absent"}:
+        found = self._containers()
+        self._check_owner(self._project(found))
+        if not found:
             check_ports(self.stack, privileged=True)  # it is the engine that opens them
-        for service, state in states.items():
-            if state == "paused":  # Compose cannot start those
+
+    def up(self) -> None:
+        found = self._containers()
+        for service, container in found.items():
+            if container.state == "paused":  # Compose cannot start those
                 self.unpause(service)
-        self._compose("up", "--detach", "--remove-orphans", "--quiet-pull", seconds=120)
+        self._compose(self._project(found), "up", "--detach", "--remove-orphans", "--quiet-pull", seconds=120)
 
     def down(self) -> None:
-        self._compose("down", "--volumes", "--remove-orphans", "--timeout", "10", seconds=120)
+        found = self._containers()
+        frozen = [container.id for container in found.values() if container.state == "paused"]
+        if frozen:  # they could not end
+            self._docker("unpause", *frozen)
+        for project in {container.project for container in found.values()} or {self.own_project}:
+            self._check_owner(project)
+            self._compose(project, "down", "--volumes", "--remove-orphans", "--timeout", "10", seconds=120)
+
+    def discard(self, services: Sequence[str]) -> None:
+        found = self._containers()
+        if created := [found[service].id for service in services if service in found]:
+            self._docker("rm", "--force", "--volumes", *created)
 
     def status(self) -> dict[str, str]:
-        try:
-            found = self._docker(
-                "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}",
-                "--filter", f"label=com.docker.compose.project.working_dir={self.stack.folder}",
-                "--format", '{{.Label "com.docker.compose.service"}} {{.State}}', seconds=10,
-            )  # fmt: skip
-        except ClewError as error:
-            if provision.engine_version():
-                raise
-            raise NoEngine(error.message, error.next_step) from None
-        states = dict(line.split() for line in found.splitlines())
-        return {name: STATES.get(states[name], "stopped") if name in states else "absent" for name in SERVICES}
+        found = self._containers()
+        return {name: STATES.get(found[name].state, "stopped") if name in found else "absent" for name in SERVICES}
+
+    def started(self) -> dict[str, float]:
+        alive = [container.id for container in self._containers().values() if container.state in ("running", "paused")]
+        if not alive:
+            return {}
+        form = f'{{{{index .Config.Labels "{OF_COMPOSE}.service"}}}} {{{{.State.StartedAt}}}}'
+        lines = self._docker("inspect", "--format", form, *alive, seconds=15).splitlines()
+        return {name: datetime.fromisoformat(when).timestamp() for name, when in map(str.split, lines)}
 
     def logs(self, since: float | None = None) -> dict[str, list[str]]:
         window = [] if since is None else ["--since", datetime.fromtimestamp(since, UTC).isoformat()]
-        present = [name for name, state in self.status().items() if state != "absent"]
+        found = self._containers()
 
         def lines(service: str) -> list[str]:
-            return self._docker("logs", *window, self._container(service), merged=True).split("\n")
+            return self._docker("logs", *window, found[service].id, seconds=30, merged=True).split("\n")
 
         with ThreadPoolExecutor() as pool:
-            return {name: [] for name in SERVICES} | dict(zip(present, pool.map(lines, present), strict=True))
+            return {name: [] for name in SERVICES} | dict(zip(found, pool.map(lines, found), strict=True))
 
     def kill(self, service: str) -> None:
-        self._docker("kill", self._container(service))
+        container = self._thawed(service)
+        if container.state == "running":
+            self._docker("kill", container.id)
 
     def stop(self, service: str) -> None:
-        self._docker("stop", "--time", "10", self._container(service))
+        self._docker("stop", "--time", "10", self._thawed(service).id)
 
     def start(self, service: str) -> None:
-        self._docker("start", self._container(service))
-        if service in API_SERVERS:
-            self.reload_nginx()  # a started container may have another address
+        container = self._thawed(service)
+        self._docker("start", container.id)
+        if service in API_SERVERS and container.state != "running":
+            self._refresh_addresses()
 
     def restart(self, services: Sequence[str]) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda service: self._docker("restart", "--time", "10", self._container(service)), services))
-        if NGINX not in services:
-            self.reload_nginx()  # a restarted container may have another address
+        containers = [self._thawed(service).id for service in services]
+        if containers:
+            self._docker("restart", "--time", "10", *containers)
+        if NGINX not in services and set(services) & set(API_SERVERS):
+            self._refresh_addresses()
 
     def reload_nginx(self) -> None:
-        self._docker("kill", "--signal", "HUP", self._container(NGINX))
+        self._docker("kill", "--signal", "HUP", self._container(NGINX).id)
 
     def pause(self, service: str) -> None:
-        self._docker("pause", self._container(service))
+        container = self._container(service)
+        if container.state != "paused":
+            self._docker("pause", container.id)
 
     def unpause(self, service: str) -> None:
-        self._docker("unpause", self._container(service))
+        container = self._container(service)
+        if container.state == "paused":
+            self._docker("unpause", container.id)
 
-    def _container(self, service: str) -> str:
-        return f"{self.project}-{service}-1"
+    def _refresh_addresses(self) -> None:
+        """A container that was started can have another address, and nginx looks them up only when it starts."""
+        if self.status()[NGINX] == "running":
+            self.reload_nginx()
 
-    def _compose(self, *arguments: str, seconds: float) -> str:
-        compose = ["compose", "--project-directory", str(self.stack.folder), "--project-name", self.project]
+    def _thawed(self, service: str) -> Container:
+        """Return a service's container, unpaused: a frozen one can neither end nor start."""
+        container = self._container(service)
+        if container.state == "paused":
+            self._docker("unpause", container.id)
+            return replace(container, state="running")
+        return container
+
+    def _container(self, service: str) -> Container:
+        found = self._containers().get(service)
+        if found is None:
+            raise ClewError(f"{self.stack.title} has no container for {service}.", self.stack.command("up"))
+        return found
+
+    def _containers(self) -> dict[str, Container]:
+        """Return this stack's containers, in any state, by service."""
+        mine = [
+            container
+            for container in self._list(f"{BLOCK_LABEL}={self.stack.block // 10}")
+            if container.folder.resolve() == self.stack.folder.resolve()
+        ]
+        return {container.service: container for container in mine}
+
+    def _list(self, label: str) -> list[Container]:
+        """Return every container with a label.
+
+        Raises:
+            NoEngine: no engine is there.
+            SilentEngine: it does not answer.
+        """
+        global _silent_since
+        way_out = self.stack.command("status DRIVER=local")
+        if engine_is_silent():
+            raise SilentEngine("The Docker engine does not answer, so nobody can say what runs in containers.", way_out)
+        try:
+            text = self._docker("ps", "--all", "--no-trunc", "--filter", f"label={label}", "--format",
+                                "\t".join(LISTED), seconds=LIST_SECONDS)  # fmt: skip
+        except DockerTooSlow:
+            _silent_since = time.monotonic()
+            raise SilentEngine(
+                f"The Docker engine did not answer within {LIST_SECONDS} s, so nobody can say what runs in containers.",
+                way_out,
+            ) from None
+        _silent_since = None
+        rows = [line.split("\t") for line in text.splitlines()]
+        return [Container(number, state, service, project, Path(folder))
+                for number, state, service, project, folder in rows]  # fmt: skip
+
+    def _project(self, found: dict[str, Container]) -> str:
+        return next(iter(found.values())).project if found else self.own_project
+
+    def _compose(self, project: str, *arguments: str, seconds: float) -> str:
+        compose = ["compose", "--project-directory", str(self.stack.folder), "--project-name", project]
         return self._docker(*compose, *arguments, seconds=seconds)
 
     def _docker(self, *arguments: str, seconds: float = 60, merged: bool = False) -> str:
-        """Run one docker command and return its standard output, with its standard error when `merged`."""
-        try:
-            process = subprocess.Popen(
-                ["docker", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in this terminal is for this command, not for docker
-                env={**os.environ, **self.stack.compose_environment},
-            )
-        except FileNotFoundError:
-            raise NoEngine("There is no docker command.", self.stack.command("up DRIVER=local")) from None
-        try:
-            output, errors = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            _end_group(process)
-            raise ClewError(f"docker {arguments[0]} took longer than {seconds:.0f} s.", "make doctor") from None
-        except BaseException:
-            _end_group(process)
-            raise
-        if process.returncode:
-            reason = (errors or output).decode(errors="replace").strip()
+        """Run one docker command and return its standard output, with its standard error when `merged`.
+
+        Raises:
+            NoEngine: no engine is there, or no docker command.
+            DockerTooSlow: it took longer than `seconds`.
+            ClewError: it failed.
+        """
+        ended = processes.run(["docker", *arguments], seconds, separate=not merged, env=self.stack.compose_environment)
+        if ended.code == processes.NOT_FOUND:
+            raise NoEngine("There is no docker command.", self.stack.command("up DRIVER=local"))
+        if ended.code == processes.TIMED_OUT:
+            raise DockerTooSlow(f"docker {arguments[0]} took longer than {seconds:.0f} s.", "make doctor")
+        if ended.code:
+            reason = ended.errors or ended.output
             kind = NoEngine if any(text in reason for text in NO_ENGINE) else ClewError
             raise kind(f"docker {arguments[0]} failed: {reason[-600:]}", self._way_out(reason))
-        return output.decode(errors="replace")
+        return ended.output
 
     def _way_out(self, reason: str) -> str:
         if "port is already allocated" in reason or "address already in use" in reason:
@@ -164,17 +252,18 @@ class DockerDriver:
             return self.stack.command("up")
         return "make doctor"
 
-    def _check_owner(self) -> None:
-        """Another checkout's stack of the same name must not be taken over."""
-        folder = str(self.stack.folder)
-        owners = self._docker(
-            "ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}",
-            "--format", '{{.Label "com.docker.compose.project.working_dir"}}',
-        ).split("\n")  # fmt: skip
-        others = sorted({owner for owner in owners if owner and owner != folder})
+    def _check_owner(self, project: str) -> None:
+        """Compose knows a project by its name alone: it must have no container of another folder.
+
+        Raises:
+            ClewError: it has one.
+        """
+        owners = {container.folder for container in self._list(f"{OF_COMPOSE}.project={project}")}
+        others = sorted(folder for folder in owners if folder.resolve() != self.stack.folder.resolve())
         if others:
             raise ClewError(
-                f"{self.project} is already run from {others[0]}.", f"docker compose -p {self.project} down -v"
+                f"The Compose project {project} also has containers that were started from {others[0]}.",
+                f"cd {others[0]} && docker compose --project-name {project} down",
             )
 
     def _check_readable(self) -> None:

@@ -84,6 +84,12 @@ class LocalDriver:
         provision.ensure_nginx(say)
         provision.ensure_redis(say)
 
+    def preflight(self) -> None:
+        if not self._supervisor_answers():
+            self._check_disk()
+            if not self.processes():  # those of a crash are ended first
+                check_ports(self.stack, privileged=os.getuid() == 0)
+
     def up(self) -> None:
         if self._supervisor_answers():
             for service, state in self.status().items():
@@ -94,7 +100,6 @@ class LocalDriver:
             return
         self._end_leftovers()
         check_ports(self.stack, privileged=os.getuid() == 0)
-        self._check_disk()
         self._write_files()
         # It leaves this session as soon as it listens: Ctrl-C here is for the command, not for the services.
         output = self.home / "supervisord.out"
@@ -129,6 +134,10 @@ class LocalDriver:
         self.socket.unlink(missing_ok=True)
         shutil.rmtree(self.home / "redis", ignore_errors=True)
 
+    def discard(self, services: Sequence[str]) -> None:
+        for service in services:
+            self.stop(service)
+
     def status(self) -> dict[str, str]:
         if not self._supervisor_answers():
             return dict.fromkeys(SERVICES, "absent")
@@ -141,6 +150,12 @@ class LocalDriver:
                         state = "paused"
             states[process["name"]] = state
         return {service: states.get(service, "absent") for service in SERVICES}
+
+    def started(self) -> dict[str, float]:
+        if not self._supervisor_answers():
+            return {}
+        processes = self._call("getAllProcessInfo")
+        return {process["name"]: float(process["start"]) for process in processes if process["pid"]}
 
     def logs(self, since: float | None = None) -> dict[str, list[str]]:
         return {service: self._lines(service, since) for service in SERVICES}
