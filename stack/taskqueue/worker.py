@@ -6,6 +6,7 @@ import contextlib
 import logging
 import pathlib
 import time
+from collections.abc import Collection
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -13,14 +14,14 @@ from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
 from taskqueue import broker, logs
-from taskqueue.contract import QUEUES, WORKER_KEY
+from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 from taskqueue.queues import queues
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
 logs.configure()
 logger = logging.getLogger("taskqueue")
 
-HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 0.5
 HEARTBEAT_EXPIRES_SECONDS = 7
 WORKER_ALIVE = f"{WORKER_KEY}{settings.service_name}"
 READY_FILE = pathlib.Path(settings.ready_file)
@@ -58,7 +59,11 @@ app.conf.update(
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """While the worker consumes from all queues, keep its ready file and its key in Redis fresh for health checks."""
+    """While the worker consumes from all queues, keep its ready file and its key in Redis fresh for health checks.
+
+    While HOLD_KEY exists the worker consumes nothing and has no key. The hold expires, so it ends even if the process
+    that set it was killed.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -68,15 +73,18 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         self.started = time.time()
-        self.beat()
-        self.timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self.beat)
+        self.beat(consumer)
+        self.timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self.beat, (consumer,))
 
-    def beat(self) -> None:
-        if not app.amqp.queues.consume_from.keys() >= set(QUEUES):
-            return  # it was told to leave some alone, so what it last said expires
+    def beat(self, consumer: Any) -> None:
         try:
             # Not the consumer's own Redis client: its connection has a BRPOP outstanding.
-            broker.client.set(WORKER_ALIVE, self.started, ex=HEARTBEAT_EXPIRES_SECONDS)
+            held = bool(broker.client.exists(HOLD_KEY))
+            consume(consumer, () if held else QUEUES)
+            if held:
+                broker.client.delete(WORKER_ALIVE)
+            else:
+                broker.client.set(WORKER_ALIVE, self.started, ex=HEARTBEAT_EXPIRES_SECONDS)
         except RedisError as error:
             logger.warning("No heartbeat: Redis does not answer: %s", error)
         else:
@@ -88,6 +96,16 @@ class Heartbeat(bootsteps.StartStopStep):
         READY_FILE.unlink(missing_ok=True)
         with contextlib.suppress(RedisError):
             broker.client.delete(WORKER_ALIVE)
+
+
+def consume(consumer: Any, wanted: Collection[str]) -> None:
+    """Have the worker consume from the `wanted` queues and from no other of ours."""
+    now = {queue.name for queue in consumer.task_consumer.queues}
+    for queue in QUEUES:
+        if queue in now and queue not in wanted:
+            consumer.cancel_task_queue(queue)
+        elif queue in wanted and queue not in now:
+            consumer.add_task_queue(queue)
 
 
 app.steps["consumer"].add(Heartbeat)

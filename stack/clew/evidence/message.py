@@ -1,119 +1,138 @@
-"""The raw Celery message as it lies in Redis, and where in it the correlation ID is, or would be."""
+"""The raw Celery message in Redis, and where in it the correlation ID is, or would be."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Celery
-from kombu import pools
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.evidence import client
 from clew.stacks.drivers import driver_of
 from clew.stacks.lifecycle import only_one
-from clew.stacks.ready import redis_client
 from clew.stacks.services import REDIS, WORKERS
 from clew.stacks.stack import Stack
-from taskqueue.contract import QUEUES
+from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 
-SECONDS = 15
+HOLD_SECONDS = 3  # after which a hold ends whose holder was killed
+REFRESH_SECONDS = 0.5
+STOP_SECONDS = 8
+RESUME_SECONDS = 5
+
+
+def queue_client(stack: Stack) -> redis.Redis:
+    """Return a client for the stack's Redis that answers with bytes, and gives up after one second without retrying."""
+    retry = Retry(NoBackoff(), 0)
+    return redis.Redis(port=stack.ports[REDIS], socket_timeout=1, socket_connect_timeout=1, retry=retry)
 
 
 @contextlib.contextmanager
 def nobody_consuming(stack: Stack) -> Iterator[None]:
-    """Tell the workers to stop consuming, wait until they did, and let them go on at the end.
+    """Keep the workers from consuming: HOLD_KEY in Redis tells them to stop, and it expires unless it is refreshed.
 
-    Pausing a worker would not do: it has a BRPOP outstanding, and Redis would hand it the next message all the same.
+    So a worker consumes again when this process ends in any way. Pausing a worker would not do: it has a BRPOP
+    outstanding, and Redis would give it the next message all the same.
+
+    Raises:
+        ClewError: Redis does not answer, or a worker does not stop or does not consume again in time.
     """
-    app = Celery(broker=f"redis://127.0.0.1:{stack.ports[REDIS]}/0")
-    app.conf.broker_transport_options = {"socket_timeout": 3, "socket_connect_timeout": 1, "max_retries": 1}
-    nodes = [f"celery@{worker}" for worker in WORKERS]
-
-    def tell(command: str) -> int:
-        answered = len(nodes)
-        for queue in QUEUES:
-            arguments: dict[str, Any] = {"queue": queue}
-            if command == "add_consumer":
-                arguments |= {"exchange": queue, "routing_key": queue}
-            replies = app.control.broadcast(
-                command, arguments, destination=nodes, reply=True, timeout=5, limit=len(nodes)
-            )
-            answered = min(answered, len(replies))
-        return answered
-
-    def require_all(answered: int, what: str) -> None:
-        if answered < len(nodes):
-            raise ClewError(
-                f"Only {answered} of {len(nodes)} workers answered that they {what}.", stack.command("status")
-            )
-
     try:
-        with only_one(stack), app, redis_client(stack) as redis:
-            try:
-                require_all(tell("cancel_consumer"), "stop consuming")
+        with only_one(stack), queue_client(stack) as client:
+            before = _consuming(client)
+            with _held(client):
                 wait_until(
-                    lambda: not any("b" in connection["flags"] for connection in redis.client_list()),
-                    SECONDS,
-                    "the workers to end their last BRPOP",
+                    lambda: not _consuming(client) and not _brpop_outstanding(client),
+                    STOP_SECONDS,
+                    "the workers to stop consuming",
                     stack.command("status"),
                     every=0.05,
                 )
                 yield
-            except BaseException:
-                with contextlib.suppress(OperationalError):  # the first error is the one to tell
-                    tell("add_consumer")
-                raise
-            require_all(tell("add_consumer"), "consume again")
-    except (OperationalError, RedisError) as error:
+            wait_until(
+                lambda: before <= _consuming(client),
+                RESUME_SECONDS,
+                "the workers to consume again",
+                stack.command("status"),
+                every=0.05,
+            )
+    except redis.RedisError as error:
         raise ClewError(f"Redis does not answer: {str(error).rstrip('.')}.", stack.command("up")) from None
+
+
+@contextlib.contextmanager
+def _held(client: redis.Redis) -> Iterator[None]:
+    ended = threading.Event()
+
+    def refresh() -> None:
+        while not ended.wait(REFRESH_SECONDS):
+            with contextlib.suppress(redis.RedisError):  # whoever uses the hold sees the error too
+                client.set(HOLD_KEY, "", px=HOLD_SECONDS * 1000)
+
+    refresher = threading.Thread(target=refresh, daemon=True)
+    client.set(HOLD_KEY, "", px=HOLD_SECONDS * 1000)
+    refresher.start()
+    try:
+        yield
     finally:
-        pools.reset()  # type: ignore[no-untyped-call] # they outlive the app, and would hand these connections to a Redis that was started anew
+        ended.set()
+        refresher.join()
+        with contextlib.suppress(redis.RedisError):  # then it expires
+            client.delete(HOLD_KEY)
+
+
+def _consuming(client: redis.Redis) -> set[str]:
+    """Return the workers that consume; a worker whose hold began has no key."""
+    values = client.mget([f"{WORKER_KEY}{worker}" for worker in WORKERS])
+    return {worker for worker, value in zip(WORKERS, values, strict=True) if value is not None}
+
+
+def _brpop_outstanding(client: redis.Redis) -> bool:
+    return any("b" in connection["flags"] for connection in client.client_list())
 
 
 def message(stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Send one task request, and take a look at its message before a worker may have it.
+    """Send one task request, and read its message before a worker can take it.
 
     Returns the message: `queue`, `properties`, `headers`, and the decoded body as `args`, `kwargs`, `embed`; with it
     `sent_id`, `task_id` and `id_at`, where in the message the sent ID is (None: nowhere).
 
     Raises:
-        ClewError: the stack is not up, its workers do not answer, or the message does not turn up.
+        ClewError: the stack is not up, its workers do not stop consuming, or the message does not turn up.
     """
     driver_of(stack)
-    with nobody_consuming(stack), redis_client(stack) as redis:
+    with nobody_consuming(stack), queue_client(stack) as redis_client:
         answer = client.send_task(stack, correlation_id, body)
         for queue in QUEUES:
-            for raw in redis.lrange(queue, 0, -1):
-                envelope = json.loads(raw)
-                if envelope["headers"]["id"] == answer.task_id:
-                    found = decode(envelope)
-                    return {
-                        "sent_id": answer.sent_id,
-                        "task_id": answer.task_id,
-                        "queue": queue,
-                        **found,
-                        "id_at": place_of(found, answer.sent_id),
-                    }
-    raise ClewError(f"The message of task {answer.task_id} is on no queue.", stack.command("status"))
+            for raw in redis_client.lrange(queue, 0, -1):
+                found = decode(raw)
+                if found is not None and found["headers"].get("id") == answer.task_id:
+                    known = {"sent_id": answer.sent_id, "task_id": answer.task_id, "queue": queue}
+                    return {**known, **found, "id_at": place_of(found, answer.sent_id)}
+    raise ClewError(f"The message of task {answer.task_id} is not on any queue.", stack.command("status"))
 
 
-def decode(envelope: dict[str, Any]) -> dict[str, Any]:
-    """Return a message (Celery's protocol 2) with its base64 body decoded into args, kwargs and embed."""
-    args, kwargs, embed = json.loads(base64.b64decode(envelope["body"]))
-    return {
-        "properties": envelope["properties"],
-        "headers": envelope["headers"],
-        "args": args,
-        "kwargs": kwargs,
-        "embed": embed,
-    }
+def decode(raw: bytes) -> dict[str, Any] | None:
+    """Return a message (Celery's protocol 2) with its base64 body decoded into args, kwargs and embed.
+
+    None for anything else: a queue may hold messages that other programs put there.
+    """
+    try:
+        envelope = json.loads(raw)
+        args, kwargs, embed = json.loads(base64.b64decode(envelope["body"]))
+        properties, headers = envelope["properties"], envelope["headers"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(headers, dict):
+        return None
+    return {"properties": properties, "headers": headers, "args": args, "kwargs": kwargs, "embed": embed}
 
 
 def place_of(value: Any, wanted: str, path: str = "") -> str | None:
