@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from clew.cli import many, stage
+from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.show import terminal
 
@@ -24,7 +25,7 @@ for command in (*stage.COMMANDS, *many.COMMANDS):
 
 
 def fail(error: ClewError) -> NoReturn:
-    if "--json" in sys.argv:
+    if "--json" in sys.argv and not isinstance(error, Reported):
         terminal.data({"error": error.message, "next": error.next_step})
     terminal.error(error)
     sys.exit(1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from clew import ladder
 from clew.cli.options import as_json
+from clew.cli.report import report
 from clew.core.errors import ClewError
 from clew.core.paths import shown
 from clew.evidence import journey as journeys
@@ -42,16 +44,21 @@ def report_runs(
     kind: str, runs: list[traces.Run], name: Callable[[traces.Run], str], began: float, as_json: bool, expectation: bool
 ) -> None:
     path = journeys.save(kind, runs, name)
-    if as_json:
-        terminal.data(journeys.summary(runs))
-    else:
+
+    def show(_: dict[str, Any]) -> None:
         terminal.matrix(runs, expectation)
         predicted = sum(run.as_predicted for run in runs)
         seconds = time.monotonic() - began
         terminal.out.print(
             f"\n{predicted} of {len(runs)} as predicted, in {seconds:.0f} s; saved as {shown(path)} and .json"
         )
-    journeys.require_predicted(runs, kind)
+
+    try:
+        journeys.require_predicted(runs, kind)
+        problem = None
+    except ClewError as error:
+        problem = error
+    report(journeys.summary(runs), as_json, show, problem)
 
 
 @click.command()

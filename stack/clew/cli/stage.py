@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 
 from clew import ladder
 from clew.cli.options import as_json, data_option, id_option, stage_argument, type_option
+from clew.cli.report import report
 from clew.core.errors import ClewError
 from clew.evidence import client, logs
 from clew.evidence import diff as diffs
@@ -90,11 +90,10 @@ def status(stage: str, as_json: bool) -> None:
         }
         for name in SERVICES
     }
-    report = {"stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services}
-    terminal.data(report) if as_json else terminal.status(report)
+    found = {"stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services}
     missing = [name for name, state in services.items() if not state["ready"]]
-    if missing:
-        raise ClewError(f"{len(missing)} of 9 are not ready: {', '.join(missing)}.", stack.command("up"))
+    reason = f"{len(missing)} of 9 are not ready: {', '.join(missing)}."
+    report(found, as_json, terminal.status, ClewError(reason, stack.command("up")) if missing else None)
 
 
 @click.command()
@@ -108,17 +107,16 @@ def send(stage: str, correlation_id: str | None, task_type: str, data: str | Non
     stack = stage_stack(stage)
     driver_of(stack)
     answer = client.send(stack, correlation_id, body_of(stack, task_type, data))
-    if as_json:
-        terminal.data(vars(answer))
-    else:
+
+    def show(_: dict[str, Any]) -> None:
         terminal.out.print(f"sent     X-Request-ID: {answer.sent_id}", markup=False)
         terminal.out.print(
             f"answered {answer.status_code} in {answer.ms:.1f} ms, X-Request-ID: {answer.answered_id}", markup=False
         )
         if answer.status_code == 201:
             terminal.out.print(json.dumps(answer.body), markup=False)
-    if answer.status_code != 201:
-        raise client.refused(stack, answer)
+
+    report(vars(answer), as_json, show, None if answer.status_code == 201 else client.refused(stack, answer))
     if not as_json:
         terminal.next_step(stack.command(f"logs ID={answer.task_id}"))
 
@@ -147,11 +145,14 @@ def trace(
 def check(stage: str, as_json: bool) -> None:
     """Hold a traced request against the truth table; exit 1 when they differ."""
     run = traces.trace(stage_stack(stage))
-    if as_json:
-        terminal.data({**run.to_json(), "as_predicted": run.as_predicted})
-        sys.exit(0 if run.as_predicted else 1)
-    traces.check(run)
-    terminal.out.print(f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}.")
+    said = f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}."
+    try:
+        traces.check(run)
+        problem = None
+    except ClewError as error:
+        problem = error
+    found = {**run.to_json(), "as_predicted": run.as_predicted}
+    report(found, as_json, lambda _: None if problem else terminal.out.print(said), problem)
 
 
 @click.command()

@@ -1,10 +1,15 @@
-"""Showing things in a terminal; plain where the output is no terminal or NO_COLOR is set."""
+"""Showing things in a terminal; without colours where the output is not a terminal or NO_COLOR is set.
+
+Text from outside is printed with control characters escaped: `Safe` does it for strings, `shown` for styled text.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,23 +24,31 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.core.marks import BEADS, COLOURS
+from clew.core.text import printable
 from clew.evidence.diff import StageDiff
 from clew.evidence.trace import Run, command
-from clew.show.trail import HopWords, present
+from clew.show import message as messages
+from clew.show.trail import HopWords, present, short_name
 from clew.stacks.services import SERVICES
 
-told = False
+
+class Safe(Console):
+    """A console that prints control characters escaped."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(printable(one, keep="\n") if isinstance(one, str) else one for one in objects), **options)
 
 
-class Pipe(Console):
-    """A console whose reader may go away: that is for the command to end by, not an error to exit with."""
+class Pipe(Safe):
+    """A console whose reader may go away: the command then ends, which is not an error."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
-out = Pipe(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+SYSTEM: Any = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+out = Pipe(highlight=False, soft_wrap=True, **SYSTEM)
+err = Safe(highlight=False, soft_wrap=True, stderr=True, **SYSTEM)
 
 SERVICE_COLOURS = dict(
     zip(
@@ -48,27 +61,30 @@ HOP_WIDTH = 57  # of a hop's line without its ID
 LOG_FIELDS = ("hop", "correlation_id", "request_id", "task_id", "queue", "upstream", "duration_ms", "at")
 
 
+def shown(text: object, style: str = "") -> Text:
+    """Return a text as it may be printed, in a style."""
+    return Text(printable(str(text), keep="\n"), style=style)
+
+
 def say(text: str) -> None:
-    """Tell what goes on, beside the result that standard output is for."""
-    err.print(Text(text, style="dim"))
+    """Say what is going on, on standard error; standard output is for the result."""
+    err.print(shown(text, "dim"))
 
 
 def error(problem: ClewError) -> None:
-    err.print(Text("✗ ", style="bold red"), Text(problem.message), sep="")
+    """Print what is wrong and what to type next."""
+    err.print(Text("✗ ", style="bold red"), shown(problem.message), sep="")
     if problem.next_step:
-        err.print(Text(f"Next: {problem.next_step}"))
+        err.print(shown(f"Next: {problem.next_step}"))
 
 
 def data(value: Any) -> None:
-    """Print JSON, never wrapped or coloured, and only once: the output is one document."""
-    global told
-    if not told:
-        print(json.dumps(value, indent=1))
-    told = True
+    """Print a value as one JSON document, never wrapped or coloured."""
+    print(json.dumps(value, indent=1))
 
 
 def next_step(command: str, console: Console = out) -> None:
-    console.print(Text.assemble("Next: ", (command, "bold")), soft_wrap=not console.is_terminal)
+    console.print(Text("Next: ").append_text(shown(command, "bold")))
 
 
 def trail(run: Run, console: Console = out) -> None:
@@ -95,9 +111,13 @@ def hop_text(hop: HopWords, width: int) -> Text:
     return Text.assemble("  ", (hop.bead, style), f" {hop.hop:<13} ", (f"{hop.verdict:<8}", style), rest.rstrip())
 
 
-def sentence(text: str, console: Console = out, style: str = "") -> None:
-    """Print a text, wrapped between words in a terminal and as one line elsewhere."""
-    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
+def sentence(text: str, console: Console = out, style: str = "", indent: int = 0) -> None:
+    """Print a text: wrapped between words in a terminal, further lines indented, and as one line elsewhere."""
+    if console.is_terminal:
+        text = textwrap.fill(
+            text, console.width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        )
+    console.print(shown(text, style))
 
 
 def save_picture(run: Run, path: Path) -> None:
@@ -105,7 +125,7 @@ def save_picture(run: Run, path: Path) -> None:
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=98, highlight=False)
     trail(run, console)
     template = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    title = f"make stage-{run.stage} trace ID={run.sent_id}"
+    title = f"make stage-{run.stage} trace ID={printable(run.sent_id)}"
     path.write_text(console.export_svg(title=title, code_format=template, unique_id="trace"))
 
 
@@ -114,9 +134,9 @@ def log_lines(lines: Sequence[Line]) -> None:
     for line in lines:
         when = datetime.fromtimestamp(line["ts"]).strftime("%H:%M:%S.%f")[:-3] if line["ts"] else " " * 12
         fields = " ".join(f"{name}={line[name]}" for name in LOG_FIELDS if line.get(name) is not None)
-        style = SERVICE_COLOURS.get(line["service"], "")
-        text = Text.assemble(f"{when} ", (f"{line['service']:<18}", style), f" {line['message']}")
-        out.print(text.append(f"  {fields}", style="dim") if fields else text)
+        service = Text(f"{printable(line['service']):<18}", style=SERVICE_COLOURS.get(line["service"], ""))
+        text = Text.assemble(f"{when} ", service, f" {printable(str(line['message']))}")
+        out.print(text.append(f"  {printable(fields)}", style="dim") if fields else text)
 
 
 def stage_diff(diff: StageDiff) -> None:
@@ -137,63 +157,62 @@ def stage_diff(diff: StageDiff) -> None:
 
 def _coloured(lines: Sequence[str]) -> Text:
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    return Text("\n").join(Text(line, style=styles.get(line[:1], "")) for line in lines)
+    return Text("\n").join(shown(line, styles.get(line[:1], "")) for line in lines)
 
 
-def matrix(runs: Sequence[Run], expectation: bool = False) -> None:
-    """Print a table: a row a run, a column a hop. With `expectation` each row says whether it is as predicted, without
-    it each verdict has its milliseconds below."""
+def matrix(runs: Sequence[Run], expectation: bool = False, console: Console = out) -> None:
+    """Print a table: a row for each run, a column for each hop. With `expectation` each row says whether it is as
+    predicted, without it each verdict has its milliseconds below."""
     table = Table(box=None, pad_edge=False)
-    for column in ("", *ladder.HOPS, *(["predicted"] if expectation else [])):
+    for column in ("", *ladder.HOPS):
         table.add_column(column, no_wrap=True)
+    if expectation:
+        table.add_column("predicted")
     for run in runs:
-        name = f"{run.stage:02}" if run.stage is not None else run.mix
         cells = [Text(f"{BEADS[hop.verdict]} {hop.verdict}", style=COLOURS[hop.verdict]) for hop in run.hops]
         if expectation:
-            predicted = Text("yes") if run.as_predicted else Text(", ".join(run.expected), style="bold red")
-            table.add_row(name, *cells, predicted)
+            predicted = Text("yes") if run.as_predicted else Text(f"no: {', '.join(run.expected)}", style="bold red")
+            table.add_row(short_name(run), *cells, predicted)
         else:
-            table.add_row(name, *cells)
+            table.add_row(short_name(run), *cells)
             table.add_row("", *(Text(f"  {hop.shown_ms}", style="dim") for hop in run.hops))
-    out.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def message(found: dict[str, Any]) -> None:
     """Print a raw message with the place where the ID is, or would be."""
-    out.print(Text(f"queue {found['queue']} · task {found['task_id']} · sent X-Request-ID: {found['sent_id']}\n"))
+    sentence(messages.title(found))
+    out.print()
     for part in ("properties", "headers", "args", "kwargs", "embed"):
         out.print(Text(part, style="bold"))
-        text = json.dumps(found[part], indent=2)
-        for line in text.splitlines():
-            out.print(Text(f"  {line}", style=COLOURS["kept"] if found["sent_id"] in line else ""))
+        for line in json.dumps(found[part], indent=2).splitlines():
+            out.print(shown(f"  {line}", COLOURS["kept"] if found["sent_id"] in line else ""))
     out.print()
-    if found["id_at"]:
-        out.print(Text(f"● The ID is at {found['id_at']}.", style=COLOURS["kept"]))
-    else:
-        reason = "it would be at kwargs.correlation_id"
-        out.print(Text(f"○ The ID is nowhere in the message; {reason}.", style=COLOURS["missing"]))
-    out.print(Text("headers.id and properties.correlation_id are the task ID: Celery's own, not the client's."))
+    verdict = messages.verdict(found)
+    sentence(f"{BEADS[verdict]} {messages.id_place(found)}", style=COLOURS[verdict])
+    sentence(messages.DECOY)
 
 
 def doctor(report: dict[str, Any]) -> None:
     """Print what `make doctor` found."""
-    out.print(Text.assemble("Driver: ", (report["driver"], "bold"), f" ({report['why'].rstrip('.')})\n"))
+    sentence(f"Driver: {report['driver']} ({report['why'].rstrip('.')})")
+    out.print()
     for finding in report["findings"]:
-        mark = "○" if finding["cost"] else "●"
+        mark = BEADS["missing" if finding["cost"] else "kept"]
         cost = f"; {finding['cost']}" if finding["cost"] else ""
-        out.print(Text(f"  {mark} {finding['name']:<27} {finding['found']}{cost}"))
+        sentence(f"  {mark} {finding['name']:<27} {finding['found']}{cost}", indent=32)
     out.print()
     up = [f"{name} ({state})" for name, state in report["up"].items() if state != "down"]
-    out.print(Text(f"Up now: {', '.join(up) or 'nothing'}"))
+    sentence(f"Up now: {', '.join(up) or 'nothing'}")
     for difference in report["ladder"]:
-        out.print(Text(f"○ {difference}; `make ladder` rewrites the middle from the ends", style=COLOURS["missing"]))
+        sentence(f"{BEADS['missing']} {difference}; `make ladder` rewrites stages 01 to 04", style=COLOURS["missing"])
 
 
 def status(report: dict[str, Any]) -> None:
     """Print the state of the nine services."""
     for service, state in report["services"].items():
         ready = "ready" if state["ready"] else state["state"]
-        mark = "●" if state["ready"] else "○"
-        style = COLOURS["kept" if state["ready"] else "missing"]
+        verdict = "kept" if state["ready"] else "missing"
+        mark, style = BEADS[verdict], COLOURS[verdict]
         address = f"127.0.0.1:{state['port']}" if state["port"] else ""
         out.print(Text.assemble("  ", (mark, style), f" {service:<18} ", (f"{ready:<8}", style), f" {address}"))
