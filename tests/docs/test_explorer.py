@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from clew import ladder
-from clew.lab import record
+from clew.lab import recordings
 
 MIXES = ["00000", "10000", "11100", "11111", "01111", "11011", "11101"]
 
@@ -23,7 +23,7 @@ def beads(page):
 
 @pytest.mark.parametrize("mix", MIXES)
 def test_every_mix_shows_its_recorded_run(open_page, mix):
-    run = next(record.run_of(entry) for entry in record.load("lattice")["runs"] if entry["mix"] == mix)
+    run = next(recordings.run_of(entry) for entry in recordings.load("lattice")["runs"] if entry["mix"] == mix)
     page = open_page(f"explorer/?mix={mix}")
     assert beads(page) == ladder.expected(mix)
     told = page.locator("#told")
@@ -32,7 +32,7 @@ def test_every_mix_shows_its_recorded_run(open_page, mix):
     ends = page.locator("#end")
     expect(ends).to_contain_text(f"trail ends in {run.ends_in['hop']}" if run.ends_in else "reaches the worker")
     assert page.locator(".explorer").inner_text().count("rail ends in") == (1 if run.ends_in else 0)
-    lines = page.locator("#log pre").inner_text().splitlines()
+    lines = page.locator("#log .row").all_inner_texts()
     assert len(lines) >= 10
     (by_nginx,) = [n for n, line in enumerate(lines) if "nginx-loadbalancer" in line]
     assert re.match(r" *≈\d+ ms ", lines[by_nginx])
@@ -56,15 +56,36 @@ def test_switches_change_the_address_and_play(open_page):
     expect(page.locator("#stage-name")).to_have_text("4 · The queue service puts it into the message")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     assert beads(page) == ladder.expected("11110")
+    assert pressed(page) == ["4"]
     page.get_by_role("switch", name="nginx").click()
-    expect(page.locator("#stage-name")).to_have_text("none: mix 01110")
-    expect(page.locator("#stage")).to_have_class("unused")
-    expect(page.locator("#stage")).to_have_attribute("aria-valuetext", "no stage: mix 01110")
+    expect(page.locator("#stage-name")).to_have_text("Mix 01110: not a stage")
+    assert pressed(page) == []
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     assert beads(page) == ladder.expected("01110")
-    page.locator("#stage").press("Home")
-    expect(page.locator("#stage")).not_to_have_class("unused")
+    page.get_by_role("button", name="Stage 0").click()
+    assert pressed(page) == ["0"]
     expect(page).to_have_url(re.compile(r"\?mix=00000$"))
+
+
+def pressed(page):
+    return page.locator("[data-stage][aria-pressed=true]").all_inner_texts()
+
+
+def test_the_link_to_a_mix_is_copied(open_page, site):
+    page = open_page("explorer/?mix=11011", permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#share").click()
+    expect(page.locator("#share")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{site.url}explorer/?mix=11011"
+
+
+def test_nothing_moves_during_play(open_page):
+    page = open_page("explorer/?mix=11111")
+    height = "document.documentElement.scrollHeight"
+    before = page.evaluate(height)
+    page.get_by_role("button", name="Play").click()
+    for step in ("sends X-Request-ID", "nginx in", "routes in", "in Redis"):
+        expect(page.locator("#told")).to_contain_text(step, timeout=15_000)
+        assert page.evaluate(height) == before
 
 
 def test_the_id_travels(open_page):
@@ -89,17 +110,17 @@ def test_by_keyboard_only(open_page):
     tab_to("[data-layer='4']")
     page.keyboard.press("Space")
     expect(page).to_have_url(re.compile(r"\?mix=11101$"))
-    tab_to("#stage")
-    page.keyboard.press("ArrowLeft")
-    expect(page).to_have_url(re.compile(r"\?mix=11000$"))
-    page.keyboard.press("Home")
+    tab_to("[data-stage='0']")
+    page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"\?mix=00000$"))
     expect(page.locator("#told")).to_contain_text("Stage 0: nginx replaced, routes missing")
-    tab_to("#back")
-    for _ in range(5):
-        page.keyboard.press("Enter")
-    expect(page.locator("#told")).to_contain_text("◆ nginx in nginx-loadbalancer")
+    tab_to("#restart")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("Stage 0: the client sends")
+    assert page.evaluate("document.activeElement.id") == "restart"
     tab_to("#step")
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text("◆ nginx in nginx-loadbalancer")
     page.keyboard.press("Enter")
     expect(page.locator("#told")).to_contain_text("○ routes in fastapi-server")
     tab_to("#message-summary")
@@ -110,7 +131,7 @@ def test_by_keyboard_only(open_page):
 def test_the_message_can_be_opened(open_page):
     page = open_page("explorer/?mix=11110")
     page.locator("#message-summary").click()
-    expect(page.locator("#message-summary")).to_have_text("The ID is at kwargs.correlation_id")
+    expect(page.locator("#message-summary")).to_have_text("The ID is in the message, at kwargs.correlation_id.")
     expect(page.locator("#message-body .kept").first).to_have_text("MY-TRACE-123")
 
 

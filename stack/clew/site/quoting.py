@@ -1,19 +1,20 @@
-"""Code of the repository, quoted by name: whole files, or regions of them, never by line number and never pasted."""
+"""Code of the repository, quoted by name: whole files or regions of them, never by line number and never pasted."""
 
 from __future__ import annotations
 
 import ast
-import html
 import posixpath
 from pathlib import Path
 
-from mkdocs.exceptions import PluginError
+from markupsafe import Markup
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 
+from clew.core.errors import ClewError
 from clew.core.paths import ROOT
+from clew.site import web
 
 LANGUAGES = {".py": "python", ".conf": "nginx", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
 
@@ -22,29 +23,31 @@ def text_of(path: str) -> str:
     """Return the text of a file of the repository.
 
     Raises:
-        PluginError: it is missing.
+        ClewError: it is missing.
     """
     try:
         return (ROOT / path).read_text()
     except OSError:
-        raise PluginError(f"There is no {path} to quote.") from None
+        raise ClewError(f"There is no {path} to quote.", "correct the path on the page that quotes it") from None
 
 
 def region(path: str, name: str) -> tuple[int, int]:
     """Return the first and last line of a function, class or assignment of a Python file, or of a block in braces.
 
     Raises:
-        PluginError: there is no such region.
+        ClewError: there is no such region.
     """
     text = text_of(path)
     found = _python_region(text, name) if path.endswith(".py") else _brace_region(text, name)
     if found is None:
-        raise PluginError(f"{path} has no region {name!r}.")
+        raise ClewError(f"{path} has no region {name!r}.", "correct the name on the page that quotes it")
     return found
 
 
 def _python_region(text: str, name: str) -> tuple[int, int] | None:
     for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.stmt):
+            continue
         targets = node.targets if isinstance(node, ast.Assign) else ()
         names = {target.id for target in targets if isinstance(target, ast.Name)}
         if getattr(node, "name", None) == name or name in names:
@@ -75,7 +78,7 @@ def fence(path: str, first: int = 1, last: int | None = None, marked: list[int] 
 
 
 def source_page(path: str) -> str:
-    """Return the address of a file's page within the site's sources."""
+    """Return the path of the page that shows a file."""
     return f"source/{path}.md"
 
 
@@ -86,34 +89,15 @@ def link(from_page: str, path: str, line: int | None = None) -> str:
 
 
 def source_markdown(path: str, repository: str) -> str:
-    """Return the page that shows a file, every line with an anchor of its own: `#L-17`."""
+    """Return the page that shows a file; every line has an anchor: `#L-17`."""
     text = text_of(path)
     try:
         lexer = get_lexer_for_filename(path, stripnl=False)
     except ClassNotFound:
         lexer = get_lexer_for_filename("file.txt", stripnl=False)
-    formatter = HtmlFormatter(nowrap=True)
-    numbered = [
-        f'<span class="line" id="L-{n}"><a href="#L-{n}" aria-label="line {n}">{n}</a>{line or " "}</span>'
-        for n, line in enumerate(highlight(text, lexer, formatter).rstrip("\n").split("\n"), 1)
-    ]
-    there = f" · [in the repository]({repository.rstrip('/')}/blob/main/{path})" if repository else ""
-    return "\n".join(
-        [
-            "---",
-            f"title: {path}",
-            "search:",
-            "  exclude: true",
-            "hide: [navigation, toc]",
-            "---",
-            "",
-            f"# `{Path(path).name}`",
-            "",
-            f"`{html.escape(path)}`, as it is in the repository, {len(numbered)} lines{there}",
-            "",
-            f'<div class="source highlight" tabindex="0" role="region" aria-label="{path}"><pre><code>'
-            + "\n".join(numbered)
-            + "</code></pre></div>",
-            "",
-        ]
-    )
+    lines = highlight(text, lexer, HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
+    address = f"{repository.rstrip('/')}/blob/main/{path}" if repository else ""
+    coloured = [Markup(line) for line in lines]  # noqa: S704 (Pygments has escaped the text)
+    shown = web.render("source.html", path=path, lines=coloured, repository=address)
+    head = ["---", f"title: {path}", "search:", "  exclude: true", "hide: [navigation, toc]", "---"]
+    return "\n".join([*head, "", f"# `{Path(path).name}`", "", shown, ""])

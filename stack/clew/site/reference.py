@@ -1,4 +1,4 @@
-"""Reference pages made of the things themselves: the Makefile, the click commands, the API's OpenAPI description."""
+"""Reference pages generated from their subjects: the Makefile, the click commands, the API's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from functools import cache
 from typing import Any
 
 import click
-from mkdocs.exceptions import PluginError
 
 from clew import ladder
-from clew.cli import cli
+from clew.core.errors import ClewError
 from clew.core.paths import ROOT, STACK
 
 TARGET = re.compile(r"^([a-z%-]+):.*## (.+)$", re.MULTILINE)
@@ -37,7 +36,8 @@ print("\\n" + json.dumps([app.openapi(), asyncio.run(refused())]))
 
 def make_targets() -> str:
     """Return the Makefile's targets and their explanations as tables, a table a section of the Makefile."""
-    parts, rows = [], []
+    parts: list[str] = []
+    rows: list[str] = []
     for line in (ROOT / "Makefile").read_text().splitlines():
         section, target = SECTION.match(line), TARGET.match(line)
         if section:
@@ -52,7 +52,7 @@ def make_targets() -> str:
     return "\n".join([*parts, *rows])
 
 
-def commands() -> str:
+def commands(cli: click.Group) -> str:
     """Return every `python -m clew` command with its options."""
     parts = []
     for name, command in sorted(cli.commands.items()):
@@ -85,7 +85,7 @@ def ask_api() -> tuple[dict[str, Any], tuple[Any, ...]]:
         timeout=60,
     )
     if answer.returncode:
-        raise PluginError(f"The API does not describe itself:\n{answer.stderr[-800:]}")
+        raise ClewError(f"The API does not describe itself:\n{answer.stderr[-800:]}", "make lint")
     description, refused = json.loads(answer.stdout.splitlines()[-1])
     return description, tuple(refused)
 
@@ -159,7 +159,8 @@ def _cell(text: str) -> str:
 
 
 def _options(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    return schema.get("oneOf", []) or schema.get("anyOf", [])
+    options: list[dict[str, Any]] = schema.get("oneOf", []) or schema.get("anyOf", [])
+    return options
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -176,7 +177,7 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema['items'])}"
     if "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
         return f"object of {_type(schema['additionalProperties'])}"
-    return schema.get("type", "any")
+    return str(schema.get("type", "any"))
 
 
 def _number(value: Any) -> Any:
