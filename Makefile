@@ -6,6 +6,14 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 export CLEW_COMMAND := make $(MAKECMDGOALS)
+# Only what is typed after make counts: a variable that the shell exports under such a common name is not meant for us.
+typed = $(if $(findstring command,$(origin $(1))),$($(1)))
+export CLEW_PORT := $(call typed,PORT)
+export CLEW_ID := $(call typed,ID)
+export CLEW_TYPE := $(call typed,TYPE)
+export CLEW_DATA := $(call typed,DATA)
+export CLEW_SERVICE := $(call typed,SERVICE)
+export CLEW_FORCE := $(call typed,FORCE)
 CLEW := .venv/bin/python -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
 VERBS := up status send trace check diff logs message

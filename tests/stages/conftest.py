@@ -39,7 +39,7 @@ def docker_stage(number: int) -> Iterator[Up]:
     with get_docker_services(
         "docker compose",
         [str(stack.folder / "compose.yaml")],
-        driver.project,
+        f"by-hand-{stack.name}",
         ["up --wait --wait-timeout 120"],
         ["down --volumes --timeout 5"],
     ):

@@ -68,7 +68,7 @@ def test_a_whole_session(stack: Stack) -> None:
     traced = clew("trace", "2", "--id", "MY-TRACE-123", "--json")
     checked = clew("check", "2")
     found = clew("logs", "2", "--id", "MY-TRACE-123")
-    sent = clew("send", "2", ID="FROM-MAKE-1")
+    sent = clew("send", "2", CLEW_ID="FROM-MAKE-1")
     down = clew("down", "2")
     down_again = clew("down", "2")
 
@@ -115,7 +115,7 @@ def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(
 def test_an_up_on_another_port_says_where_it_is_up_and_changes_nothing(stack: Stack) -> None:
     assert clew("up", "2").returncode == 0
 
-    refused = clew("up", "2", PORT="29099")
+    refused = clew("up", "2", "--port", "29099")
 
     assert refused.returncode == 1
     assert f"Stage 2 is already up on port {stack.port}." in refused.stderr
@@ -126,7 +126,7 @@ def test_a_port_that_could_not_be_had_is_not_remembered(stack: Stack) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        refused = clew("up", "2", PORT=str(taken.getsockname()[1]))
+        refused = clew("up", "2", "--port", str(taken.getsockname()[1]))
 
         assert refused.returncode == 1
         assert "is taken" in refused.stderr
@@ -134,7 +134,7 @@ def test_a_port_that_could_not_be_had_is_not_remembered(stack: Stack) -> None:
 
 
 def test_a_front_door_where_another_service_of_the_stage_listens_is_refused(stack: Stack) -> None:
-    refused = clew("up", "2", PORT=str(stack.ports["flower"]))
+    refused = clew("up", "2", "--port", str(stack.ports["flower"]))
 
     assert refused.returncode == 1
     assert f"Port {stack.ports['flower']} is flower's own." in refused.stderr
@@ -277,7 +277,7 @@ class FullDisk:
         (["up", "9"], {}, "There is no stage 9", "make stage-0 up trace"),
         (["up", "x"], {}, "There is no stage x", "make stage-0 up trace"),
         (["up", "1"], {"DRIVER": "podman"}, "DRIVER is 'podman'", "make doctor DRIVER="),
-        (["up", "1"], {"PORT": "http"}, "PORT is 'http'", "make stage-1 up PORT=8080"),
+        (["up", "1", "--port", "http"], {}, "PORT is 'http'", "make stage-1 up PORT=8080"),
         (["up", "1"], {"CLEW_PORTS": "9999"}, "CLEW_PORTS is '9999'", "unset CLEW_PORTS"),
         (["trace", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
         (["logs", "1"], {}, "Stage 1 is not up", "make stage-1 up"),

@@ -6,6 +6,8 @@ import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 stage_argument = click.argument("stage", metavar="STAGE")
-id_option = click.option("--id", "correlation_id", envvar="ID", help="The X-Request-ID to send; without it, a new one.")
-type_option = click.option("--type", "task_type", envvar="TYPE", default="calculate_var", show_default=True)
-data_option = click.option("--data", envvar="DATA", help="The request's `data` as JSON; without it, a sample.")
+id_option = click.option(
+    "--id", "correlation_id", envvar="CLEW_ID", help="The X-Request-ID to send; without it, a new one."
+)
+type_option = click.option("--type", "task_type", envvar="CLEW_TYPE", default="calculate_var", show_default=True)
+data_option = click.option("--data", envvar="CLEW_DATA", help="The request's `data` as JSON; without it, a sample.")

@@ -22,7 +22,7 @@ from clew.show import terminal
 from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
-from clew.stacks.stack import Stack, all_stacks, stage_stack
+from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
 
 
 def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
@@ -36,10 +36,11 @@ def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
 
 @click.command()
 @stage_argument
+@click.option("--port", envvar="CLEW_PORT", help="The front door's port; without it, 80N0 for stage N.")
 @as_json
-def up(stage: str, as_json: bool) -> None:
+def up(stage: str, port: str | None, as_json: bool) -> None:
     """Start the stage's nine services and wait until they are ready."""
-    stack = stage_stack(stage)
+    stack = stage_stack(stage, port)
     driver, seconds = lifecycle.up(stack, terminal.say)
     if as_json:
         terminal.data({"stage": stack.number, "driver": driver.name, "seconds": round(seconds, 2), "url": stack.url})
@@ -53,7 +54,8 @@ def up(stage: str, as_json: bool) -> None:
 @as_json
 def down(stage: str, as_json: bool) -> None:
     """End the stage's services, also what a crash left behind, and remove their data."""
-    stacks = all_stacks() if stage == "all" else [stage_stack(stage)]
+    elsewhere = stacks_elsewhere()
+    stacks = [*all_stacks(), *elsewhere] if stage == "all" else [stage_stack(stage)]
     ended: dict[str, str | None] = {}
     titles = {stack.name: stack.title for stack in stacks}
     errors: list[ClewError] = []
@@ -72,6 +74,10 @@ def down(stage: str, as_json: bool) -> None:
             terminal.out.print(f"{titles[name]} is down{'' if driver else ' already'}.")
     if not any(ended.values()) and stage == "all":
         terminal.out.print("Nothing was up.")
+    for stack in elsewhere:
+        if stage == str(stack.number):
+            terminal.out.print(f"{stack.title} was left as it is.")
+            terminal.next_step(stack.command("down"))
 
 
 @click.command()
@@ -167,8 +173,8 @@ def diff(stage: str, correlation_id: str | None, as_json: bool) -> None:
 
 @click.command(name="logs")
 @stage_argument
-@click.option("--id", "wanted", envvar="ID", help="Only lines with this correlation, request or task ID.")
-@click.option("--service", envvar="SERVICE", help="Only lines of this service.")
+@click.option("--id", "wanted", envvar="CLEW_ID", help="Only lines with this correlation, request or task ID.")
+@click.option("--service", envvar="CLEW_SERVICE", help="Only lines of this service.")
 @as_json
 def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool) -> None:
     """Search all nine services' logs at once, in time order."""

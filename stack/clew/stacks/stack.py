@@ -15,6 +15,7 @@ from clew.core.paths import ROOT, STATE, shown
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS
 
 DEFAULT_PREFIX = "80"
+PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
 BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12}
@@ -29,7 +30,7 @@ def port_prefix() -> str:
         ClewError: CLEW_PORTS is not a number from 10 to 654.
     """
     prefix = os.environ.get("CLEW_PORTS") or DEFAULT_PREFIX
-    if not re.fullmatch(r"[1-9][0-9]{1,2}", prefix) or int(prefix) > 653:
+    if not PREFIX.fullmatch(prefix) or int(prefix) > 653:
         raise ClewError(
             f"CLEW_PORTS is {prefix!r}; it must be a number from 10 to 653: the first digits of all ports.",
             "unset CLEW_PORTS",
@@ -42,15 +43,15 @@ def checkout_mark() -> str:
     return hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
 
 
-def named(name: str) -> str:
+def named(name: str, prefix: str | None = None) -> str:
     """Return a stack's name; on ports other than the default ones it is another stack."""
-    prefix = port_prefix()
+    prefix = prefix or port_prefix()
     return name if prefix == DEFAULT_PREFIX else f"{name}-{prefix}"
 
 
-def ports_of(kind: str, number: int = 0, front_door: int | None = None) -> dict[str, int]:
+def ports_of(kind: str, number: int = 0, front_door: int | None = None, prefix: str | None = None) -> dict[str, int]:
     """Return the host port of each service that listens, nginx's being `front_door` if given."""
-    first = int(port_prefix()) * 100 + 10 * (BLOCKS[kind] + number)
+    first = int(prefix or port_prefix()) * 100 + 10 * (BLOCKS[kind] + number)
     ports = {service: first + offset for service, offset in OFFSETS.items()}
     return ports if front_door is None else {**ports, NGINX: front_door}
 
@@ -95,7 +96,8 @@ class Stack:
 
     @property
     def title(self) -> str:
-        return f"Stage {self.number}" if self.number is not None else f"The {self.name.partition('-')[0]} stack"
+        title = f"Stage {self.number}" if self.number is not None else f"The {self.name.partition('-')[0]} stack"
+        return title if self.prefix == port_prefix() else f"{title} (CLEW_PORTS={self.prefix})"
 
     @property
     def url(self) -> str:
@@ -105,49 +107,63 @@ class Stack:
     def shown_folder(self) -> str:
         return shown(self.folder)
 
+    @property
+    def prefix(self) -> str:
+        """The first digits of its ports: CLEW_PORTS, or 80."""
+        return str((self.block - 10 * (BLOCKS[self.kind] + (self.number or 0))) // 100)
+
     def command(self, verb: str) -> str:
         """Return what to type for a verb on this stack."""
         typed = f"make stage-{self.number} {verb}" if self.number is not None else "make lattice"
-        return on_these_ports(typed)
+        return on_these_ports(typed, self.prefix)
 
 
-def on_these_ports(command: str) -> str:
-    """Return a command with CLEW_PORTS, if it is set and the command does not set it."""
-    if port_prefix() == DEFAULT_PREFIX or "CLEW_PORTS=" in command:
+def on_these_ports(command: str, prefix: str | None = None) -> str:
+    """Return a command with CLEW_PORTS, if the ports are not the default ones and the command does not set it."""
+    prefix = prefix or port_prefix()
+    if prefix == DEFAULT_PREFIX or "CLEW_PORTS=" in command:
         return command
-    return f"{command} CLEW_PORTS={port_prefix()}"
+    return f"{command} CLEW_PORTS={prefix}"
 
 
-def stage_stack(number: int | str, port: int | None = None) -> Stack:
-    """Return the stack of a stage. Its front door is at `port`, else PORT from the environment, else where `up` put it,
-    else 80N0.
+def stage_stack(number: int | str, port: int | str | None = None, prefix: str | None = None) -> Stack:
+    """Return the stack of a stage. Its front door is at `port`, else where `up` put it, else at 80N0.
 
     Raises:
-        ClewError: there is no such stage, or PORT is not a port number.
+        ClewError: there is no such stage, or `port` is not a port number.
     """
     this = ladder.stage(number)
-    if port is None:
-        noted = STATE / named(f"stage-{this.number}") / "port"
-        default = str(ports_of("stage", this.number)[NGINX])
-        wanted = os.environ.get("PORT") or (noted.read_text() if noted.exists() else default)
-        if not re.fullmatch(r"[0-9]{1,5}", wanted) or not 0 < int(wanted) < 65536:
-            raise ClewError(f"PORT is {wanted!r}, which is not a port number.", f"make stage-{number} up PORT=8080")
-        port = int(wanted)
-    ports = ports_of("stage", this.number, port)
-    return Stack("stage", named(f"stage-{this.number}"), this.folder, ports, this.number)
+    name = named(f"stage-{this.number}", prefix)
+    if not port:
+        noted = STATE / name / "port"
+        port = noted.read_text() if noted.exists() else ports_of("stage", this.number, prefix=prefix)[NGINX]
+    if not re.fullmatch(r"[0-9]{1,5}", str(port)) or not 0 < int(port) < 65536:
+        raise ClewError(f"PORT is {port!r}, which is not a port number.", f"make stage-{number} up PORT=8080")
+    ports = ports_of("stage", this.number, int(port), prefix)
+    return Stack("stage", name, this.folder, ports, this.number)
 
 
-def lattice_stack() -> Stack:
+def lattice_stack(prefix: str | None = None) -> Stack:
     """Return the stack on which the mixes run; whoever uses it writes its folder."""
     # Two folders deep, like a stage, so that its compose.yaml finds `../../stack`.
-    return Stack("mix", named("lattice"), ROOT / ".clew" / named("mix"), ports_of("mix"))
+    return Stack("mix", named("lattice", prefix), ROOT / ".clew" / named("mix", prefix), ports_of("mix", prefix=prefix))
 
 
-def strict_stack() -> Stack:
+def strict_stack(prefix: str | None = None) -> Stack:
     """Return the stack of the experiment with strict layers, which writes its folder itself."""
-    return Stack("strict", named("strict"), ROOT / ".clew" / named("strict"), ports_of("strict"))
+    name = named("strict", prefix)
+    return Stack("strict", name, ROOT / ".clew" / name, ports_of("strict", prefix=prefix))
 
 
-def all_stacks() -> list[Stack]:
-    """Return every stack that may be up."""
-    return [*(stage_stack(stage.number) for stage in ladder.STAGE_LIST), lattice_stack(), strict_stack()]
+def all_stacks(prefix: str | None = None) -> list[Stack]:
+    """Return every stack that may be up on these ports."""
+    stages = [stage_stack(stage.number, prefix=prefix) for stage in ladder.STAGE_LIST]
+    return [*stages, lattice_stack(prefix), strict_stack(prefix)]
+
+
+def stacks_elsewhere() -> list[Stack]:
+    """Return this checkout's stacks that `up` left on other ports than those of this command."""
+    notes = [path.parent.name for path in STATE.glob("*/port")]
+    prefixes = {DEFAULT_PREFIX, *(name.rpartition("-")[2] for name in notes)} - {port_prefix()}
+    known = [stack for prefix in prefixes if PREFIX.fullmatch(prefix) for stack in all_stacks(prefix)]
+    return sorted((stack for stack in known if stack.name in notes), key=lambda stack: stack.name)
