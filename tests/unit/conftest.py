@@ -1,9 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bootstrap
+from clew import ladder
 from clew.core import paths
+from clew.evidence.trace import Hop, Run
 
 
 @pytest.fixture
@@ -46,3 +49,41 @@ def write():
         return path
 
     return write_text
+
+
+@pytest.fixture
+def run_of():
+    """Build a traced run by hand: `run_of("11100", ["kept", …])` on the stage of that mix, or as given."""
+
+    def build(mix: str, verdicts: list[str], **fields: Any) -> Run:
+        sent = fields.setdefault("sent_id", "MY-TRACE-123")
+        services = ["nginx-loadbalancer", *["fastapi-server-2"] * 3, "celery-worker-1"]
+        ids = {"kept": sent, "replaced": "0f" * 16}
+        hops = [
+            Hop(hop, verdict, ids.get(verdict), service, ms, f"some.py:{20 + n}")
+            if verdict != "unknown"
+            else Hop(hop, verdict, candidates=2)
+            for n, (hop, verdict, service, ms) in enumerate(
+                zip(ladder.HOPS, verdicts, services, [0.6, 3.1, 3.3, 3.6, 9.8], strict=True)
+            )
+        ]
+        worker = {"ts": 1000.085, "service": "celery-worker-1", "message": "VaR COMPLETE", "duration_ms": 75.2}
+        stage = next((stage for stage in ladder.STAGE_LIST if stage.mix == mix), None)
+        given = {
+            "stage": stage.number if stage else None,
+            "mix": mix,
+            "folder": f"stages/{stage.slug}" if stage else ".clew/mix",
+            "driver": "local",
+            "answered_id": sent,
+            "task_id": "64cecbac-6e28-4001-b1a7-000000000000",
+            "status": "SUCCESS",
+            "sent_at": 1000.0,
+            "answered_ms": 4.7,
+            "result": {"var_amount": 1234.5},
+            "error": None,
+            "hops": hops,
+            "lines": [worker],
+        }
+        return Run(**{**given, **fields})
+
+    return build
