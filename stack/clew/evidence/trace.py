@@ -8,12 +8,12 @@ between, a line without the ID could be anyone's, and the trace says so.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.lines import Line
-from clew.core.paths import ROOT
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.stacks import freshness
@@ -23,7 +23,7 @@ from clew.stacks.stack import Stack, stage_stack
 
 CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
 LINES_SECONDS = 20
-DERIVED = ("ends_in", "expected", "task_ms", "unusable")  # what `Run.to_json` tells beside the fields
+DERIVED = ("edited", "expected", "task_ms", "unusable")  # what `Run.to_json` tells beside the fields
 
 
 @dataclass
@@ -55,7 +55,12 @@ def in_milliseconds(ms: float, whole: bool) -> str:
 
 @dataclass
 class Run:
-    """One traced request."""
+    """One traced request.
+
+    `mix` is that of the files that ran, `?` for an edited layer; `folder` is where they are. `ends_in` tells where the
+    trail ends: the first hop that did not hand on the client's ID, with the file and the line that ran; None when the
+    trail reaches the worker.
+    """
 
     stage: int | None
     mix: str
@@ -72,6 +77,7 @@ class Run:
     hops: list[Hop]
     lines: list[Line] = field(repr=False)
     task_type: str = "calculate_var"
+    ends_in: dict[str, Any] | None = None
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -84,21 +90,18 @@ class Run:
 
     @property
     def as_predicted(self) -> bool:
-        return self.verdicts == self.expected
+        """Whether every verdict is the expected one; what an edited layer does is not known, so nothing is expected."""
+        return all(wanted in ("unknown", found) for found, wanted in zip(self.verdicts, self.expected, strict=True))
 
     @property
-    def ends_in(self) -> dict[str, Any] | None:
-        """Where the trail ends: the first hop that does not hand on the client's ID, with the file and line why."""
-        for layer, hop in zip(ladder.LAYERS, self.hops, strict=True):
-            if hop.verdict != "kept":
-                file = f"{self.folder}/{layer.file}"
-                hand_off = int(hop.at.rpartition(":")[2]) if hop.at else None
-                # A mix is made of the two ends, and its folder holds another one by now.
-                fixed = self.mix[ladder.LAYERS.index(layer)] == "1"
-                own = ROOT / file
-                path = own if self.stage is not None and own.exists() else ladder.source(layer, fixed)
-                return {"hop": layer.hop, "file": file, "line": ladder.cause_line(path, layer, hand_off)}
-        return None
+    def edited(self) -> list[str]:
+        """The layer files that are not what they are in the stage, or in a mix neither of the two written versions."""
+        written = ladder.stage(self.stage).mix if self.stage is not None else self.mix.replace(ladder.EDITED, "-")
+        return [
+            f"{self.folder}/{layer.file}"
+            for layer, ran, was in zip(ladder.LAYERS, self.mix, written, strict=True)
+            if ran != was
+        ]
 
     @property
     def unusable(self) -> bool:
@@ -167,7 +170,27 @@ def trace(
         hops=hops,
         lines=own_lines,
         task_type=body.get("task_type", "calculate_var"),
+        ends_in=where_it_ends(hops, freshness.ran_folder(stack), stack.shown_folder),
     )
+
+
+def where_it_ends(hops: list[Hop], ran: Path, shown_folder: str) -> dict[str, Any] | None:
+    """Return the first hop that does not hand on the client's ID, with the file and line that decides about it.
+
+    `ran` is the folder whose files ran, `shown_folder` the one that a learner edits. None when all five kept the ID.
+    """
+    for layer, hop in zip(ladder.LAYERS, hops, strict=True):
+        if hop.verdict != "kept":
+            hand_off = _line_number(hop.at)
+            line = ladder.cause_line(ran / layer.file, layer, hand_off)
+            return {"hop": layer.hop, "file": f"{shown_folder}/{layer.file}", "line": line}
+    return None
+
+
+def _line_number(at: str | None) -> int | None:
+    """Return the number in a log line's `at` (`services/queue_service.py:12`), None when there is none."""
+    number = (at or "").rpartition(":")[2]
+    return int(number) if number.isascii() and number.isdigit() else None
 
 
 def _is_complete(lines: list[Line], answer: client.Answer) -> bool:
@@ -244,19 +267,27 @@ def command(run: Run, verb: str, further: int = 0) -> str:
 
 
 def check(run: Run) -> None:
-    """Hold a run against the truth table.
+    """Compare a run with the truth table.
 
     Raises:
-        ClewError: a verdict differs from the table's.
+        ClewError: a verdict differs from the table's; edited files are named, because they are the likely reason.
     """
     if run.as_predicted:
         return
     wrong = [
         f"{hop.hop} is {hop.verdict}, expected {wanted}"
         for hop, wanted in zip(run.hops, run.expected, strict=True)
-        if hop.verdict != wanted
+        if wanted not in ("unknown", hop.verdict)
     ]
     reason = "; ".join(wrong)
     if run.ambiguous:
         reason += ". Other requests ran at the same time, so some lines cannot be told apart"
+    if run.edited:
+        reason += ". " + edited_in_words(run.edited)
     raise ClewError(f"Not as the truth table says: {reason}.", command(run, "trace"))
+
+
+def edited_in_words(files: list[str]) -> str:
+    """Return which files are edited as a phrase: `a.py is edited`, `a.py and b.py are edited`."""
+    *others, last = files
+    return f"{', '.join(others)} and {last} are edited" if others else f"{last} is edited"
