@@ -1,6 +1,6 @@
-# Tells whether this container's service does its work: `health.sh 8000` asks a port, `health.sh worker` a worker.
-# The first check waits until it does, so that Docker knows at once; every later one takes ten seconds. Older engines
-# know no start_interval, and a check a second in nine containers keeps half a processor busy.
+# Tells whether this container's service is ready: `health.sh 8000` checks a port, `health.sh worker` a worker.
+# The first check waits until the service is ready, so that Docker knows at once; every later one takes ten seconds.
+# Older engines have no start_interval, and one check per second in nine containers keeps half a processor busy.
 
 ready() {
   if [ "$1" = worker ]; then

@@ -25,9 +25,8 @@ from clew.evidence import client, logs
 from clew.evidence.message import message
 from clew.evidence.trace import check, trace
 from clew.stacks import lifecycle, ready
-from clew.stacks.drivers import local
 from clew.stacks.drivers.docker import DockerDriver
-from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.drivers.local import LocalDriver, supervisord
 from clew.stacks.ready import is_ready
 from clew.stacks.services import API_SERVERS, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack, stage_stack
@@ -178,7 +177,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(stage_5: Up) -> None:
 
 def test_a_supervisor_that_does_not_answer_does_not_hang_down(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     assert clew("up", "2").returncode == 0
-    monkeypatch.setattr(local, "RPC_SECONDS", 1)
+    monkeypatch.setattr(supervisord, "RPC_SECONDS", 1)
     supervisor = next(process for process in processes_of(stack) if "supervisord" in " ".join(process.cmdline()))
     supervisor.suspend()
 
@@ -235,7 +234,7 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words_and_nothing_is
 ) -> None:
     monkeypatch.setattr(ready.wait_ready, "__defaults__", (SERVICES, 0, 8))
     monkeypatch.setenv("DRIVER", "local")
-    monkeypatch.setattr(LocalDriver, "_program", broken_worker(LocalDriver._program))
+    monkeypatch.setattr(LocalDriver, "programs", broken_worker(LocalDriver.programs))
 
     with pytest.raises(ClewError) as failed:
         lifecycle.up(stack, print)
@@ -245,12 +244,11 @@ def test_a_service_that_cannot_start_is_named_with_its_last_words_and_nothing_is
     assert processes_of(stack) == []
 
 
-def broken_worker(program):  # type: ignore[no-untyped-def]
-    def broken(self, service):  # type: ignore[no-untyped-def]
-        command, folder, environment = program(self, service)
-        if service == "celery-worker-2":
-            command = [sys.executable, "-c", "raise(SystemExit('no_worker_today'))"]
-        return command, folder, environment
+def broken_worker(programs):  # type: ignore[no-untyped-def]
+    def broken(self):  # type: ignore[no-untyped-def]
+        found = programs(self)
+        command = (sys.executable, "-c", "raise(SystemExit('no_worker_today'))")
+        return {**found, "celery-worker-2": replace(found["celery-worker-2"], command=command)}
 
     return broken
 
@@ -364,21 +362,6 @@ def test_a_warm_up_reaches_each_api_server(stage_5: Up) -> None:
 
 def not_ready(stack: Stack) -> list[str]:
     return [service for service in SERVICES if not is_ready(stack, service)]
-
-
-def test_what_supervisord_cannot_do_is_said(stage_5: Up) -> None:
-    stage_5.driver.start(WORKERS[0])  # it runs: nothing to do
-    with pytest.raises(ClewError, match="BAD_NAME"):
-        stage_5.driver.start("nosuch")
-
-
-def test_a_service_that_crashes_comes_back_by_itself(stage_5: Up) -> None:
-    driver = stage_5.driver
-    assert isinstance(driver, LocalDriver)
-    os.kill(driver._call("getProcessInfo", f"stack:{API_SERVERS[0]}")["pid"], signal.SIGKILL)
-
-    wait_until(lambda: not is_ready(stage_5.stack, API_SERVERS[0]), 5, "the crash to show", "", every=0.01)
-    wait_until(lambda: is_ready(stage_5.stack, API_SERVERS[0]), 30, "the server to come back", "")
 
 
 def test_no_stage_folder_gets_a_cache_file(stage_5: Up) -> None:

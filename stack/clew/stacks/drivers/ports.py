@@ -1,4 +1,4 @@
-"""Whether a stack's ports are free, asked before anything starts."""
+"""Whether a stack's ports are free, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from clew.stacks.stack import Stack
 
 
 def check_ports(stack: Stack, privileged: bool) -> None:
-    """Make sure that nobody listens on the ports of a stack that is down.
+    """Make sure that no program listens on the ports of a stack that is down.
 
     Raises:
-        ClewError: a port is taken, or two services want the same, or it is below 1024 and whoever shall open it is not
-            `privileged`.
+        ClewError: a port is taken, or two services want the same port, or a port is below 1024 and the program that
+            will open it is not `privileged`.
     """
     for service, port in stack.ports.items():
         if service != NGINX and port == stack.port:
