@@ -194,7 +194,13 @@ def environment_of_all(home: Path) -> dict[str, str]:
     Of the user's own variables only two are passed on: all others may mean something to a service.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "TZ": "UTC", MARK: str(home)}  # containers run in UTC
+    return {
+        "PATH": os.defpath,
+        **kept,
+        "TZ": "UTC",  # as in the containers
+        "SPT_NOENV": "1",  # setproctitle, if installed, must not write Celery's title over the mark
+        MARK: str(home),
+    }
 
 
 def owner_of(path: Path) -> str:
