@@ -1,5 +1,7 @@
-# Clew. `make` alone prints what there is. Each target calls one command; the command makes .venv if it must.
+# Clew. `make` alone prints the main targets. Each target runs one command, which first makes .venv if it is missing.
 
+MAKEFLAGS += -rR
+.SUFFIXES:
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -21,81 +23,91 @@ VERBS := up status send trace check diff logs message
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## stage-3 VERB … : choose a stage, 0 to 5, for the verbs below
+stage-%: ## choose a stage for the next eight: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
-	  echo "What shall stage $* do?"; echo "Next: make $@ up trace"; exit 2; fi
+	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
-up: ## start the stage's nine services (DRIVER=docker|local, PORT=80 to choose)
-status: ## which of the nine are ready
+up: ## start its nine services (DRIVER=docker|local PORT=…)
+status: ## which of the nine services are ready
 send: ## send one request (ID=… TYPE=… DATA=…)
-trace: ## send one request and find its five hops in the nine logs (ID=…)
-check: ## hold a traced request against the truth table
-diff: ## the stage's fix, in the source and in the logs
+trace: ## send one request, find its five hops in nine logs (ID=…)
+check: ## compare a traced request with the truth table
+diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
-message: ## the raw Celery message as it lies in Redis
+message: ## the raw Celery message in Redis
 $(VERBS): run-packages
-	@[ -n "$(STAGES)" ] || { echo "Which stage?"; echo "Next: make stage-3 $@"; exit 2; }
+	@[ -n "$(STAGES)" ] || { echo "No stage given for $@."; echo "Next: make stage-3 $@"; exit 2; }
 	@set -e; for stage in $(STAGES); do $(CLEW) $@ $$stage; done
 
-down: run-packages ## end the stage's services; without a stage, everything that is up
+down: run-packages ## stop the services of the stage; without a stage, of all
 	@set -e; for stage in $(or $(STAGES),all); do $(CLEW) $@ $$stage; done
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
 .PHONY: journey lattice notebooks lab record doctor ladder bench-up
-journey: run-packages ## one request on all six stages: the truth table, measured
+journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
-lattice: run-packages ## one request on all 32 mixes of fixed and broken layers
+lattice: run-packages ## one request on all 32 mixes of fixed layers
 	@$(CLEW) lattice
 
-notebooks: notebook-packages ## execute all notebooks on this machine's stacks, check and save them
+notebooks: notebook-packages ## run all notebooks on real stacks and save them
 	@$(CLEW) notebooks
 
-lab: notebook-packages ## the notebooks in JupyterLab
+lab: notebook-packages ## open the notebooks in JupyterLab
 	@$(CLEW) lab
 
-record: run-packages ## run all stages and mixes and keep the runs, for lessons without a stack
+record: run-packages ## run all mixes and save the runs that lessons replay
 	@DRIVER=local $(CLEW) record
 
-doctor: run-packages ## which driver will be used and why, what is missing and what that costs
+doctor: run-packages ## which driver will be used and why; what is missing
 	@$(CLEW) doctor
 
-ladder: run-packages ## write stages 01–04 and the READMEs anew from the two ends, 00 and 05
+ladder: run-packages ## generate stages 01–04 and the READMEs from 00 and 05
 	@$(CLEW) ladder
 
-bench-up: test-packages ## how long nine containers take to be healthy, beside a bare compose file
+bench-up: test-packages ## time until nine containers are healthy, compared
 	@.venv/bin/python tests/bench/up.py
 
 # --- the site ----------------------------------------------------------------------------------------------------------
 
 .PHONY: docs docs-build docs-test
+DOCS_PORT ?= 8100
+# CONTRIBUTING.md says what happens when Material for MkDocs ends; its notice in every build would hide real warnings.
 MKDOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs
-docs: docs-packages ## serve the site at http://127.0.0.1:8100
-	@$(MKDOCS) serve --livereload
+docs: docs-packages ## serve the site at http://127.0.0.1:8100 (DOCS_PORT=…)
+	@.venv/bin/python -c 'import socket; socket.create_server(("127.0.0.1", $(DOCS_PORT))).close()' 2>/dev/null || { \
+	  echo "Port $(DOCS_PORT) is in use."; echo "Next: make docs DOCS_PORT=8101"; exit 2; }
+	@$(MKDOCS) serve --livereload --dev-addr 127.0.0.1:$(DOCS_PORT)
 
-docs-build: docs-packages ## build the site into site/; any warning ends it
+docs-build: docs-packages ## build the site into site/; any warning is an error
 	@$(MKDOCS) build --strict
 
-docs-test: test-packages ## the site in a real browser
+docs-test: test-packages ## test the site in a real browser
 	@.venv/bin/python -m pytest tests/docs
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test lint ladder-check lock clean run-packages notebook-packages docs-packages test-packages
-test: test-packages ## all tests, on every driver that this machine has (TESTS=tests/unit for some)
+.PHONY: test test-quick mutants lint ladder-check lock clean run-packages notebook-packages docs-packages test-packages
+test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
+
+test-quick: test-packages ## unit tests: no services, no browser, under a minute
+	@.venv/bin/python -m pytest -q tests/unit
+
+mutants: test-packages ## code changes that no unit test notices (MODULES=clew.ladder)
+	@.venv/bin/python tests/mutants.py $(MODULES)
 
 lint: test-packages ## ruff, mypy, and which package may import which
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
-ladder-check: run-packages ## fail when stages 01–04 are not what the two ends make of them
+ladder-check: run-packages ## fail if stages 01–04 do not follow from 00 and 05
 	@$(CLEW) ladder --check
 
-lock: ## pin the dependency groups of pyproject.toml anew
+lock: ## pin the dependencies of pyproject.toml again
 	@sh stack/requirements/lock.sh
 
-clean: ## end everything and remove .venv and .clew
+clean: ## stop everything, then remove .venv and .clew
 	@if [ -x .venv/bin/python ]; then $(CLEW) down all; fi
 	@rm -rf .venv .clew
 
@@ -111,8 +123,19 @@ docs-packages:
 test-packages:
 	@$(PYTHON) stack/bootstrap.py run notebooks docs test
 
-.PHONY: help
-help: ## this list
-	@echo "make stage-3 up trace    the whole thing: nine services, one request, its trail"
+.PHONY: help help-all
+help: ## the main targets
+	@echo "make stage-3 up trace   start nine services, send one request, show its trail"
+	@echo "make stage-3 diff       the fix of stage 3, in the source and in the logs"
+	@echo "make journey            where the ID is kept and lost on all six stages"
+	@echo "make lab                the notebooks: predict, see, explain, fix, check"
+	@echo "make docs               the site, with an explorer of all 32 mixes"
+	@echo "make down               stop everything"
 	@echo
-	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo "make help-all           every target"
+
+help-all: ## every target
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "N", $$1); printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.DEFAULT:
+	@echo "There is no target $@."; echo "Next: make help-all"; exit 2

@@ -4,10 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from clew.core.paths import STACK
 from clew.provision import platforms
 
 UBUNTU = 'PRETTY_NAME="Ubuntu 24.04"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n'
@@ -82,7 +82,7 @@ def test_every_need_has_a_package_on_every_system(system, name, need):
 
 
 def test_an_old_python_is_told_what_to_install(tmp_path):
-    source = str(Path(platforms.__file__).parents[2] / "bootstrap.py")
+    source = str(STACK / "bootstrap.py")
     pretend = f"import sys; sys.version_info = (3, 9, 2); __file__ = {source!r}; exec(open(__file__).read())"
     (tmp_path / "sh").symlink_to("/bin/sh")  # the only program on PATH: there is no newer Python
     command = [sys.executable, "-c", pretend]
