@@ -1,4 +1,4 @@
-"""Executing the notebooks, holding their outputs against the truth table, and opening them in JupyterLab."""
+"""Executing the notebooks, checking their outputs against the truth table, and opening them in JupyterLab."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ CELL_SECONDS = 240  # bringing up a stage with containers may take half of that 
 FATAL_WARNINGS = """import warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", module="ipykernel")"""
-NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # nor the question whether they are wanted
+NO_NEWS = {"fetchNews": "false", "checkForUpdates": False}  # nor does it ask whether they are wanted
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-# What differs between any two runs of the same lesson, and says nothing new.
+# What differs between any two runs of the same lesson without saying anything new.
 NOISE = (
     (r"<svg.*?</svg>", ""),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b", "<id>"),
     (r"(fastapi-server|celery-worker)-\d", r"\1"),
     (r"look-up \d", "look-up"),
-    (r"\d+\.\d+", "<n>"),
+    (r"(?<![$\d,])\d+\.\d+", "<n>"),
     (r"\b(local|docker)\b", "<driver>"),
     (r" +", " "),
 )
@@ -60,7 +60,7 @@ def lessons(names: Sequence[str] = ()) -> list[Path]:
 
 
 def require_packages() -> None:
-    """Fail early, and with the way out, when the notebooks' packages are not installed.
+    """Fail early when the notebooks' packages are not installed.
 
     Raises:
         ClewError: they are not.
@@ -70,7 +70,7 @@ def require_packages() -> None:
 
 
 def run(names: Sequence[str], replay: bool, write: bool, say: Say) -> None:
-    """Execute notebooks from top to bottom in fresh kernels; tell the time of each and of all.
+    """Execute notebooks from top to bottom in fresh kernels; report the time of each and of all.
 
     Raises:
         ClewError: a cell failed or warned, or an output contradicts the truth table.
@@ -97,7 +97,7 @@ def saved(path: Path) -> Notebook:
 
 @contextlib.contextmanager
 def stages_left_as_found() -> Iterator[None]:
-    """Take down what is up afterwards and was not before: a notebook that fails does not come to its own last cell."""
+    """Take down what is up afterwards and was not before: a notebook that fails does not reach its own last cell."""
     down = [stack for stack in all_stacks() if running_driver(stack) is None]
     try:
         yield
@@ -124,7 +124,7 @@ def execute(path: Path, replay: bool) -> Notebook:
                 notebook,
                 timeout=CELL_SECONDS,
                 kernel_name="python3",
-                extra_arguments=["--log-level=ERROR"],  # it warns of talking over TCP, which is loopback here
+                extra_arguments=["--log-level=ERROR"],  # it warns that it uses TCP, which is loopback here
                 record_timing=False,
                 resources={"metadata": {"path": str(path.parent)}},
             ).execute()
@@ -159,7 +159,7 @@ def code_cells(notebook: Notebook) -> list[Any]:
 
 
 def facts(notebook: Notebook) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return what Clew's displays in a notebook state, with the ID of the cell."""
+    """Return the facts of Clew's displays in a notebook, each with the ID of its cell."""
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if "clew" in output.get("metadata", {}):
@@ -167,7 +167,7 @@ def facts(notebook: Notebook) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def contradictions(notebook: Notebook) -> list[str]:
-    """Return what in a notebook's outputs is not as the truth table, or the rule of the mixes, says."""
+    """Return what in a notebook's outputs contradicts the truth table or the rule for mixes, a sentence each."""
     found = []
     seen = 0
     for cell, fact in facts(notebook):
@@ -185,18 +185,27 @@ def contradictions(notebook: Notebook) -> list[str]:
     return found if seen else ["no output says anything that could be checked"]
 
 
-def save(path: Path, notebook: Notebook) -> None:
-    """Write a notebook; a cell whose outputs differ from the saved ones only in noise keeps the saved ones."""
-    nbformat = importlib.import_module("nbformat")
-    before = {cell.id: cell.outputs for cell in code_cells(saved(path))}
-    for cell in code_cells(notebook):
-        if without_noise(before.get(cell.id)) == without_noise(cell.outputs):
-            cell.outputs = before[cell.id]
-    path.write_text(nbformat.writes(notebook) + "\n")
+def save(path: Path, notebook: Notebook) -> bool:
+    """Write an executed notebook unless the saved one says the same; tell whether it was written.
+
+    All outputs are replaced or none, so that they are of one execution: a task ID in one cell is that of the next.
+    """
+    if says(saved(path)) == says(notebook):
+        return False
+    path.write_text(importlib.import_module("nbformat").writes(notebook) + "\n")
+    return True
+
+
+def says(notebook: Notebook) -> list[tuple[str, int | None, list[str]]]:
+    """Return what the outputs of each code cell say, noise aside, with the cell's ID and its execution count."""
+    return [(cell.id, cell.execution_count, without_noise(cell.outputs)) for cell in code_cells(notebook)]
 
 
 def without_noise(outputs: Any) -> list[str]:
-    """Return the lines of outputs without times, generated IDs and replica numbers; their order may be chance too."""
+    """Return the lines of outputs without times, generated IDs and replica numbers, sorted: their order may be chance.
+
+    Amounts of money stay: every request of the lessons has the same seed, so they are the same each time.
+    """
     text = json.dumps(outputs, sort_keys=True, ensure_ascii=False)
     for pattern, instead in NOISE:
         text = re.sub(pattern, instead, text)
@@ -204,10 +213,10 @@ def without_noise(outputs: Any) -> list[str]:
 
 
 def lab() -> None:
-    """Become JupyterLab on the notebooks, with this environment's kernel.
+    """Replace this process with JupyterLab on the notebooks, with this environment's kernel.
 
     The notebooks are marked as trusted first: what they show is their own saved output, and without that JupyterLab
-    leaves the pictures out. Nothing is asked of the network.
+    leaves the pictures out. It makes no requests over the network.
 
     Raises:
         ClewError: the packages are not installed.

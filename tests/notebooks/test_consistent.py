@@ -1,0 +1,39 @@
+"""What is shown in several places comes from one run: recordings and saved outputs agree with each other."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from clew.lab import lessons, recordings
+
+TASK_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def test_the_same_request_has_the_same_result_on_every_stage_and_mix() -> None:
+    entries = recordings.load("stages")["runs"] + recordings.load("lattice")["runs"]
+    results = [recordings.run_of(entry).result for entry in entries]
+    assert len(results) == 38
+    assert {result["seed"] for result in results} == {7}
+    assert len({result["var_amount"] for result in results}) == 1
+
+
+def task_ids(path: Path) -> dict[str, list[str]]:
+    """Return the task IDs that each cell's outputs name, in order, each once."""
+    cells = lessons.code_cells(lessons.saved(path))
+    return {cell.id: list(dict.fromkeys(TASK_ID.findall(json.dumps(cell.outputs)))) for cell in cells}
+
+
+def test_all_cells_of_notebook_5_show_the_same_two_requests() -> None:
+    found = task_ids(lessons.lessons(["05"])[0])
+    assert len(found["find"]) == 2
+    assert set(found["find"]) == {*found["by-hand"], *found["tool"]}
+
+
+def test_all_cells_of_notebook_6_show_the_same_tasks() -> None:
+    found = task_ids(lessons.lessons(["06"])[0])
+    first, _, last = found["run"]
+    assert (found["trace"], found["status"], found["cancel-late"]) == ([last], [first], [first])
+    assert len(found["cancel"]) == 1
+    assert not set(found["cancel"]) & set(found["run"])
