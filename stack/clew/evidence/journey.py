@@ -31,7 +31,7 @@ def journey(say: Say) -> Iterator[Run]:
         ClewError: a stage did not come up or answer.
     """
     for stage in ladder.STAGE_LIST:
-        yield run_on(stage.number, SENT_ID, None, say)
+        yield run_on(stage.number, SENT_ID, client.seeded_body(), say)
 
 
 def lattice(say: Say) -> Iterator[Run]:
@@ -55,7 +55,7 @@ def lattice(say: Say) -> Iterator[Run]:
                 if mix == order[0] or mix[1:] != current[1:]:
                     client.warm_up(stack)
                 current = mix
-                yield trace(stack, SENT_ID, driver=driver)
+                yield trace(stack, SENT_ID, client.seeded_body(), driver)
         finally:
             lifecycle.down(stack)
 

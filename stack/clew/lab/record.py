@@ -24,10 +24,7 @@ from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import Run, trace
 from clew.lab.receivers import LiveRollout
-from clew.lab.recordings import FOLDER as FOLDER
-from clew.lab.recordings import Recording
-from clew.lab.recordings import load as load
-from clew.lab.recordings import run_of as run_of
+from clew.lab.recordings import FOLDER, Recording
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say, running_driver
 from clew.stacks.stack import Stack, lattice_stack, stage_stack
