@@ -232,7 +232,7 @@ def test_after_the_supervisor_was_killed_up_starts_afresh_and_down_leaves_nothin
 def test_a_service_that_cannot_start_is_named_with_its_last_words_and_nothing_is_left(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ready.wait_ready, "__defaults__", (SERVICES, 0, 8))
+    monkeypatch.setattr(ready, "READY_SECONDS", 8)
     monkeypatch.setenv("DRIVER", "local")
     monkeypatch.setattr(LocalDriver, "programs", broken_worker(LocalDriver.programs))
 

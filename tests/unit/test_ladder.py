@@ -53,8 +53,28 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
         "stages/03-task-service/celery-worker/tasks.py differs from what the two ends make",
         "stages/04-queue-service/notes.txt does not belong there",
     ]
+    with pytest.raises(ClewError, match="overwritten: stages/03-task-service/celery-worker/tasks.py") as refused:
+        ladder.rewrite()
+    assert refused.value.next_step == "make ladder FORCE=1"
+    assert (ladder.stage(3).folder / "celery-worker/tasks.py").read_text() == "# mended here only\n"
+
+    untouched = (ladder.stage(3).folder / "nginx/nginx.conf").stat().st_ctime_ns
+    ladder.rewrite(force=True)
+    assert ladder.disagreements() == ["stages/04-queue-service/notes.txt does not belong there"]
+    assert (ladder.stage(3).folder / "nginx/nginx.conf").stat().st_ctime_ns == untouched
+
+
+def test_a_change_of_an_end_is_no_edit_of_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(STAGES, tmp_path / "stages")
+    monkeypatch.setattr(table, "STAGES", tmp_path / "stages")
+    monkeypatch.setattr("clew.ladder.readme.WRITTEN", tmp_path / "ladder.json")
     ladder.rewrite()
-    assert ladder.disagreements() == []
+    conf = ladder.FIXED.folder / "nginx/nginx.conf"
+    conf.write_text("# changed\n" + conf.read_text())
+
+    ladder.rewrite()
+
+    assert (ladder.stage(2).folder / "nginx/nginx.conf").read_bytes() == conf.read_bytes()
 
 
 def test_the_table_follows_the_rule() -> None:

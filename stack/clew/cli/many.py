@@ -121,10 +121,11 @@ def lab() -> None:
 
 @click.command(name="ladder")
 @click.option("--check", is_flag=True, help="Only tell whether the middle is what the two ends make of it.")
-def rewrite_ladder(check: bool) -> None:
-    """Write stages 01 to 04 and every README anew from the two written ends, 00 and 05."""
+@click.option("--force", is_flag=True, envvar="CLEW_FORCE", help="Overwrite edits in stages 01 to 04.")
+def rewrite_ladder(check: bool, force: bool) -> None:
+    """Write stages 01 to 04 and every README from the two written ends, 00 and 05."""
     if not check:
-        ladder.rewrite()
+        ladder.rewrite(force)
     differences = ladder.disagreements()
     for difference in differences:
         terminal.out.print(difference, markup=False)

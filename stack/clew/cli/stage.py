@@ -51,8 +51,9 @@ def up(stage: str, port: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("stage", metavar="STAGE|all")
+@click.option("--clean", is_flag=True, help="Fail if a process of this checkout is left.")
 @as_json
-def down(stage: str, as_json: bool) -> None:
+def down(stage: str, clean: bool, as_json: bool) -> None:
     """End the stage's services, also what a crash left behind, and remove their data."""
     elsewhere = stacks_elsewhere()
     stacks = [*all_stacks(), *elsewhere] if stage == "all" else [stage_stack(stage)]
@@ -66,6 +67,8 @@ def down(stage: str, as_json: bool) -> None:
             errors.append(error)
     if errors:
         raise ClewError("\n".join(dict.fromkeys(error.message for error in errors)), errors[0].next_step)
+    if clean:
+        lifecycle.require_nothing_left()
     if as_json:
         terminal.data({"ended": ended})
         return

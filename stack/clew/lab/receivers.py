@@ -6,6 +6,7 @@ The layers run in a folder of their own, on a stack of their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from clew.stacks.drivers import Driver, Say
 from clew.stacks.stack import strict_stack
 
 LINES_SECONDS = 5
+RESERVED = ExitStack()
 
 
 class Rollout(Protocol):
@@ -54,6 +56,7 @@ class LiveRollout:
     """A stack of strict layers on which fixes are rolled out. See `Rollout` for what each method does."""
 
     note = None
+    reserved = False  # by this process, so for all of its objects: a cell that makes one may run again
 
     def __init__(self) -> None:
         self.driver: Driver | None = None
@@ -61,9 +64,12 @@ class LiveRollout:
 
     def up(self, say: Say) -> str:
         self.mix = "00000"
-        strict.write(self.mix, strict_stack().folder)
         try:
+            if not self.reserved:
+                RESERVED.enter_context(lifecycle.reserved(strict_stack()))
+                LiveRollout.reserved = True
             lifecycle.down(strict_stack())
+            strict.write(self.mix, strict_stack().folder)
             self.driver, _ = lifecycle.up(strict_stack(), say)
         except ClewError as error:
             raise CannotStart(error.message, error.next_step) from None
@@ -73,6 +79,8 @@ class LiveRollout:
         if self.driver is not None:
             lifecycle.down(strict_stack())
             self.driver = None
+            RESERVED.close()
+            LiveRollout.reserved = False
 
     def outcomes(self, order: Sequence[str]) -> Iterator[Outcome]:
         if self.driver is None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
+from pathlib import Path
 
+from clew.core import processes
+from clew.core.errors import ClewError
+from clew.core.paths import STATE
 from clew.ladder.files import cause_line, changed_layer, changed_lines, mix_files, source_diff, write_mix
 from clew.ladder.table import AS_FOUND, FIXED, HOPS, LAYERS, STAGE_LIST, stage
+
+WRITTEN = STATE / "ladder.json"  # what `rewrite` last wrote: its content is no edit, even after an end has changed
+GIT_SECONDS = 10
 
 
 def readme(number: int) -> str:
@@ -91,11 +99,51 @@ def disagreements() -> list[str]:
     return found
 
 
-def rewrite() -> None:
-    """Write stages 01 to 04 and all READMEs anew from the two ends."""
+def rewrite(force: bool = False) -> None:
+    """Write stages 01 to 04 and all READMEs from the two ends, in place: a file that is right is not touched.
+
+    Raises:
+        ClewError: a file of 01 to 04 has edits that would be lost, and `force` is not set.
+    """
+    if not force and (edited := edited_files()):
+        raise ClewError(f"Edited by hand, and would be overwritten: {', '.join(edited)}.", "make ladder FORCE=1")
     for this in STAGE_LIST:
-        if this not in (AS_FOUND, FIXED):
-            shutil.rmtree(this.folder, ignore_errors=True)
         write_mix(this.mix, this.folder, this.number)
     for this in STAGE_LIST:
-        (this.folder / "README.md").write_text(readme(this.number))
+        path, text = this.folder / "README.md", readme(this.number)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    WRITTEN.parent.mkdir(parents=True, exist_ok=True)
+    WRITTEN.write_text(json.dumps({key: _digest(path) for key, path, _ in _derived()}, indent=1))
+
+
+def edited_files() -> list[str]:
+    """Return the files of stages 01 to 04, as shown to a person, whose content neither an end, nor the last `rewrite`,
+    nor the last commit has."""
+    written = json.loads(WRITTEN.read_text()) if WRITTEN.exists() else {}
+    return [
+        f"stages/{key}"
+        for key, path, name in _derived()
+        if path.exists()
+        and path.read_bytes() not in [(end.folder / name).read_bytes() for end in (AS_FOUND, FIXED)]
+        and written.get(key) != _digest(path)
+        and not _is_committed(path)
+    ]
+
+
+def _derived() -> list[tuple[str, Path, str]]:
+    """Return each file of stages 01 to 04 that is made from the ends: its path below stages/, itself, and its path in
+    its stage."""
+    middle = [this for this in STAGE_LIST if this not in (AS_FOUND, FIXED)]
+    return [(f"{this.slug}/{name}", this.folder / name, name) for this in middle for name in mix_files(this.mix)]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_committed(path: Path) -> bool:
+    git = ("git", "-C", path.parent)
+    if processes.run([*git, "ls-files", "--error-unmatch", path.name], GIT_SECONDS).code:
+        return False
+    return processes.run([*git, "diff", "--quiet", "HEAD", "--", path.name], GIT_SECONDS).code == 0

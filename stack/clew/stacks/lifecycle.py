@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 
+import psutil
+
 from clew.core import locks
 from clew.core.errors import ClewError
-from clew.core.paths import shown
+from clew.core.paths import ROOT, shown
 from clew.stacks import freshness, ready
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
@@ -206,6 +208,28 @@ def down(stack: Stack) -> str | None:
         (driver or LocalDriver(stack)).down()
         _forget(stack)
         return driver.name if driver else None
+
+
+def require_nothing_left() -> None:
+    """Make sure that nothing runs from this checkout's `.venv` and `.clew`, so that they can be removed.
+
+    Raises:
+        ClewError: something does; it is named.
+    """
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    folders = (f"{ROOT}/.venv/", f"{ROOT}/.clew/")
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid in own:
+                continue
+            words = process.cmdline()[:2]  # a script's second word is the script
+            if words and any(os.path.join(process.cwd(), word).startswith(folders) for word in words):  # noqa: PTH118
+                left.append(f"{process.name()} (process {process.pid})")
+    if left:
+        raise ClewError(
+            f"{len(left)} processes of this checkout run: {', '.join(left[:5])}.", "end them, then make clean"
+        )
 
 
 def _forget(stack: Stack) -> None:

@@ -80,7 +80,7 @@ def wait_ready(
     stack: Stack,
     services: Iterable[str] = SERVICES,
     after: float = 0,
-    seconds: float = READY_SECONDS,
+    seconds: float | None = None,
     say: Say | None = None,
 ) -> float:
     """Wait until the services do their work; return how many seconds that took. `say` is told of a long wait.
@@ -88,6 +88,7 @@ def wait_ready(
     Raises:
         ClewError: some did not in time; the message names them.
     """
+    seconds = READY_SECONDS if seconds is None else seconds
     waiting = list(services)
     began = time.monotonic()
     told = say is None

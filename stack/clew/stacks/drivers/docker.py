@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ from clew.stacks.stack import Stack, checkout_mark
 
 STATES = {"running": "running", "paused": "paused", "restarting": "stopped"}
 LIST_SECONDS = 5  # it takes 0.1 s; an engine that needs longer than this hangs
+SAY_SO_AFTER = 2
 SILENT_SECONDS = 60  # how long an engine that hung is not asked again by this process
 OF_COMPOSE = "com.docker.compose"
 BLOCK_LABEL = "clew.block"
@@ -58,6 +61,11 @@ _silent_since: float | None = None
 def engine_is_silent() -> bool:
     """Tell whether the engine left this process without an answer a short while ago."""
     return _silent_since is not None and time.monotonic() - _silent_since < SILENT_SECONDS
+
+
+def _say_slow() -> None:
+    if sys.stderr.isatty():
+        print(f"Waiting for the Docker engine, up to {LIST_SECONDS} s.", file=sys.stderr, flush=True)
 
 
 class DockerDriver:
@@ -200,22 +208,27 @@ class DockerDriver:
             SilentEngine: it does not answer.
         """
         global _silent_since
-        way_out = self.stack.command("status DRIVER=local")
+        hangs = SilentEngine(
+            f"The Docker engine does not answer within {LIST_SECONDS} s, so nobody can say what runs in containers.",
+            self.stack.command("status DRIVER=local"),
+        )
         if engine_is_silent():
-            raise SilentEngine("The Docker engine does not answer, so nobody can say what runs in containers.", way_out)
+            raise hangs
+        slow = threading.Timer(SAY_SO_AFTER, _say_slow)
+        slow.start()
         try:
-            text = self._docker("ps", "--all", "--no-trunc", "--filter", f"label={label}", "--format",
-                                "\t".join(LISTED), seconds=LIST_SECONDS)  # fmt: skip
+            text = self._docker("ps", "--all", "--no-trunc", "--filter", f"label={label}",
+                                "--format", "\t".join(LISTED), seconds=LIST_SECONDS)  # fmt: skip
         except DockerTooSlow:
             _silent_since = time.monotonic()
-            raise SilentEngine(
-                f"The Docker engine did not answer within {LIST_SECONDS} s, so nobody can say what runs in containers.",
-                way_out,
-            ) from None
+            raise hangs from None
+        finally:
+            slow.cancel()
         _silent_since = None
-        rows = [line.split("\t") for line in text.splitlines()]
-        return [Container(number, state, service, project, Path(folder))
-                for number, state, service, project, folder in rows]  # fmt: skip
+        return [
+            Container(number, state, service, project, Path(folder))
+            for number, state, service, project, folder in (line.split("\t") for line in text.splitlines())
+        ]
 
     def _project(self, found: dict[str, Container]) -> str:
         return next(iter(found.values())).project if found else self.own_project
