@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import shutil
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
         "stages/03-task-service/celery-worker/tasks.py differs from what the two ends make",
         "stages/04-queue-service/notes.txt does not belong there",
     ]
-    with pytest.raises(ClewError, match="overwritten: stages/03-task-service/celery-worker/tasks.py") as refused:
+    with pytest.raises(ClewError, match=r"overwritten: stages/03-task-service/celery-worker/tasks\.py") as refused:
         ladder.rewrite()
     assert refused.value.next_step == "make ladder FORCE=1"
     assert (ladder.stage(3).folder / "celery-worker/tasks.py").read_text() == "# mended here only\n"
@@ -67,7 +68,7 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
 def test_a_change_of_an_end_is_no_edit_of_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(STAGES, tmp_path / "stages")
     monkeypatch.setattr(table, "STAGES", tmp_path / "stages")
-    monkeypatch.setattr("clew.ladder.readme.WRITTEN", tmp_path / "ladder.json")
+    monkeypatch.setattr(importlib.import_module("clew.ladder.readme"), "WRITTEN", tmp_path / "ladder.json")
     ladder.rewrite()
     conf = ladder.FIXED.folder / "nginx/nginx.conf"
     conf.write_text("# changed\n" + conf.read_text())
