@@ -1,12 +1,14 @@
 from pathlib import Path
 from typing import Any
 
+import fakeredis
 import pytest
 
 import bootstrap
 from clew import ladder
 from clew.core import paths
 from clew.evidence.trace import Hop, Run
+from taskqueue import broker
 
 
 @pytest.fixture
@@ -87,3 +89,11 @@ def run_of():
         return Run(**{**given, **fields})
 
     return build
+
+
+@pytest.fixture
+def redis(monkeypatch):
+    """A Redis in this process, empty, in place of the one that the services ask."""
+    client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
+    monkeypatch.setattr(broker, "client", client)
+    return client

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from celery import states
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 
 from taskqueue import risk, schemas
@@ -318,6 +319,32 @@ def test_the_field_at_fault_is_named(body: Any, field: str) -> None:
     assert found[0] == field
     if not (isinstance(body, dict) and POSITION in field and body.get("task_type") == "stress_test"):
         assert set(found) == {field}
+
+
+SHOCKS = [
+    {},
+    {"shock": None},
+    {"shocks": None},
+    {"shocks": {}},
+    {"shock": None, "shocks": {}},
+    {"shock": -0.1},
+    {"shock": -0.1, "shocks": {}},
+    {"shock": -0.1, "shocks": None},
+    {"shocks": {"AAPL": -0.1}},
+    {"shock": None, "shocks": {"AAPL": -0.1}},
+    {"shock": -0.1, "shocks": {"AAPL": -0.1}},
+]
+
+
+@pytest.mark.parametrize("shocks", SHOCKS, ids=json.dumps)
+def test_the_schema_of_a_scenario_accepts_what_the_api_accepts(shocks: dict[str, Any]) -> None:
+    scenario = {"name": "a", **shocks}
+    by_schema = Draft202012Validator(schemas.Scenario.model_json_schema()).is_valid(scenario)
+
+    body = {**var_of(APPLE)["data"], "scenarios": [scenario]}
+    by_api = post(json.dumps({"task_type": "stress_test", "data": body}).encode()).status_code == 201
+
+    assert by_schema is by_api
 
 
 def test_every_fault_is_told_at_once() -> None:

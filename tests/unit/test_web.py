@@ -1,19 +1,25 @@
-"""What the shared application does without any service running."""
+"""The shared application, asked in this process: no server, and a Redis of the test's own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
+from fakeredis import FakeRedis
 from fastapi import APIRouter, Request
+from kombu.exceptions import OperationalError
 
-from taskqueue import logs
-from taskqueue.web import create_app
+from taskqueue import broker, logs, web
+from taskqueue.contract import WORKER_KEY, WORKERS
+from taskqueue.schemas import TaskSubmission
 
 
 def ask(method: str, path: str, **options: Any) -> httpx.Response:
@@ -28,9 +34,17 @@ def ask(method: str, path: str, **options: Any) -> httpx.Response:
     async def echo(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
 
+    @router.post("/tasks")
+    def tasks(submission: TaskSubmission) -> str:
+        return submission.task_type
+
+    @router.get("/unsent")
+    def unsent() -> None:
+        raise OperationalError("no broker")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logs, "configure", lambda: None)  # pytest has its own handlers on the root logger
-        app = create_app(router)
+        app = web.create_app(router)
 
     async def answer() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -38,6 +52,14 @@ def ask(method: str, path: str, **options: Any) -> httpx.Response:
             return await client.request(method, path, **options)
 
     return asyncio.run(answer())
+
+
+def store(redis: FakeRedis, task_id: str, status: str, result: Any = None) -> None:
+    """Put a task's state into Redis as Celery's result backend does."""
+    redis.set(f"celery-task-meta-{task_id}", json.dumps({"task_id": task_id, "status": status, "result": result}))
+
+
+# --- the ID -----------------------------------------------------------------------------------------------------------
 
 
 def test_an_unhandled_error_still_has_the_id_and_the_logs_have_it_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,6 +73,53 @@ def test_an_unhandled_error_still_has_the_id_and_the_logs_have_it_too(caplog: py
     assert [vars(record)["request_id"] for record in logged] == ["MY-TRACE-123"]
 
 
+@pytest.mark.parametrize("sent", ["MY-TRACE-123", "a", "A.b_c-9", "x" * 128])
+def test_a_usable_id_is_kept(sent: str) -> None:
+    assert ask("GET", "/health/live", headers={"X-Request-ID": sent}).headers.get_list("X-Request-ID") == [sent]
+
+
+@pytest.mark.parametrize("around", [" ID ", "ID \t", "\tID"])
+def test_white_space_around_an_id_is_not_part_of_it(around: str) -> None:
+    assert ask("GET", "/health/live", headers={"X-Request-ID": around}).headers["X-Request-ID"] == "ID"
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 129, "two words", 'quote"', "good\n", "\ngood", "good\r\nbad: 1", "Ü"])
+def test_an_unusable_id_is_replaced_and_never_logged(sent: str, caplog: pytest.LogCaptureFixture) -> None:
+    answer = ask("GET", "/nowhere", headers=[(b"x-request-id", sent.encode("latin-1"))])
+
+    own = answer.headers["X-Request-ID"]
+    assert len(own) == 32 and int(own, 16)
+    warned = [record for record in caplog.records if "replaced" in record.message]
+    assert [vars(record)["request_id"] for record in warned] == [own]
+    assert not sent or sent not in caplog.text.replace("\n", "")
+
+
+def test_two_ids_are_replaced_with_one() -> None:
+    ids = ask("GET", "/health/live", headers=[("x-request-id", "one"), ("x-request-id", "two")]).headers.get_list(
+        "X-Request-ID"
+    )
+    assert len(ids) == 1
+    assert ids[0] not in ("one", "two")
+
+
+@pytest.mark.parametrize(("path", "level"), [("/health", 10), ("/health/live", 10), ("/api/v1/queues", 20)])
+def test_a_request_is_logged_at_its_start_and_its_end_and_health_checks_only_for_debugging(
+    path: str, level: int, redis: FakeRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "taskqueue")
+
+    answer = ask("GET", path)
+
+    lines = [vars(record) for record in caplog.records if record.name == "taskqueue"]
+    assert [line["levelno"] for line in lines] == [level, level]
+    assert {line["request_id"] for line in lines} == {answer.headers["X-Request-ID"]}
+    assert lines[1]["status_code"] == answer.status_code
+    assert lines[1]["duration_ms"] >= 0
+
+
+# --- bodies and methods -----------------------------------------------------------------------------------------------
+
+
 async def endless(pieces: int) -> AsyncIterator[bytes]:
     for _ in range(pieces):
         yield b"x" * 65536
@@ -61,34 +130,197 @@ def test_a_body_that_is_not_announced_is_limited_too() -> None:
     assert ask("POST", "/echo", content=endless(40)).status_code == 413
 
 
-def test_a_log_line_is_one_line_of_json_whatever_is_in_it() -> None:
-    record = logging.makeLogRecord({"msg": 'a\nb "c" \x1b[31m ⚡', "hop": "x", "pathname": __file__, "lineno": 3})
-    text = logs.JsonLine().format(record)
+def test_a_body_that_is_too_large_is_read_to_its_end_before_the_answer() -> None:
+    """A client that is still sending would see its connection reset."""
+    taken = 0
 
-    assert "\n" not in text
-    line = json.loads(text)
-    assert line["message"] == 'a\nb "c" \x1b[31m ⚡'
-    assert line["at"].endswith("test_web.py:3")
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(40):
+            taken += 1
+            yield b"x" * 65536
+
+    assert ask("POST", "/echo", content=counted()).status_code == 413
+    assert taken == 40
 
 
-def test_an_exception_is_in_its_line() -> None:
-    try:
-        raise ValueError("why")
-    except ValueError as error:
-        record = logging.makeLogRecord({"msg": "x", "exc_info": (ValueError, error, error.__traceback__)})
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}])
+def test_a_body_that_is_not_declared_as_json_is_415(headers: dict[str, str]) -> None:
+    answer = ask("POST", "/tasks", content=b'{"data": {}}', headers=headers)
 
-    assert "ValueError: why" in json.loads(logs.JsonLine().format(record))["exception"]
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "named"), [(b'{"data": ', 400, "JSON"), (b'{"data": {}}', 422, "data.portfolio_data")]
+)
+def test_a_body_that_is_not_accepted_is_a_problem_that_says_why(content: bytes, status: int, named: str) -> None:
+    answer = ask("POST", "/tasks", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == answer.json()["status"] == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert named in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/api/v1/tasks/x", {"GET", "DELETE"}), ("/echo", {"POST"}), ("/health", {"GET"})]
+)
+def test_another_method_is_told_all_that_the_path_has(path: str, allowed: set[str]) -> None:
+    for method in ("OPTIONS", "PUT"):
+        answer = ask(method, path)
+        assert answer.status_code == 405
+        assert set(answer.headers["Allow"].split(", ")) == allowed
+
+
+def test_an_unknown_path_is_a_problem() -> None:
+    answer = ask("GET", "/nowhere")
+
+    assert (answer.status_code, answer.json()["title"]) == (404, "Not Found")
+
+
+def test_the_description_shows_problems_not_the_frameworks_own_errors() -> None:
+    text = ask("GET", "/openapi.json").text
+    paths = json.loads(text)["paths"]
+
+    assert "HTTPValidationError" not in text
+    assert "application/problem+json" in paths["/tasks"]["post"]["responses"]["422"]["content"]
+    assert "422" not in paths["/health"]["get"]["responses"]
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_result_is_shown_after_success(redis: FakeRedis) -> None:
+    store(redis, "t", "SUCCESS", {"var_amount": 1.5})
+
+    state = ask("GET", "/api/v1/tasks/t").json()
+
+    assert state == {"task_id": "t", "status": "SUCCESS", "result": {"var_amount": 1.5}, "error": None}
+
+
+def test_after_a_failure_there_is_an_error_and_no_result(redis: FakeRedis) -> None:
+    store(redis, "t", "FAILURE", {"exc_type": "ValueError", "exc_message": ["why", 3], "exc_module": "builtins"})
+
+    state = ask("GET", "/api/v1/tasks/t").json()
+
+    assert state == {"task_id": "t", "status": "FAILURE", "result": None, "error": "ValueError: why, 3"}
+
+
+def test_before_the_end_there_is_neither(redis: FakeRedis) -> None:
+    store(redis, "t", "STARTED", {"pid": 1, "hostname": "celery@celery-worker-1"})
+
+    assert ask("GET", "/api/v1/tasks/t").json() == {
+        "task_id": "t",
+        "status": "STARTED",
+        "result": None,
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_unknown_task_is_404(redis: FakeRedis, method: str) -> None:
+    answer = ask(method, "/api/v1/tasks/nobody")
+
+    assert answer.status_code == 404
+    assert "nobody" in answer.json()["detail"]
+
+
+@pytest.fixture
+def revoke(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """What tells the workers to stop a task."""
+    told = Mock()
+    monkeypatch.setattr(web.celery_app.control, "revoke", told)
+    return told
+
+
+def test_a_waiting_task_is_cancelled_off_its_queue(redis: FakeRedis, revoke: Mock) -> None:
+    broker.remember("t")
+    redis.rpush("low", json.dumps({"headers": {"id": "t"}}))
+
+    answer = ask("DELETE", "/api/v1/tasks/t")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "REVOKED")
+    assert ask("GET", "/api/v1/tasks/t").json()["status"] == "REVOKED"
+    assert ask("DELETE", "/api/v1/tasks/t").status_code == 200
+    revoke.assert_not_called()
+
+
+def test_a_task_that_a_worker_has_is_stopped_there(redis: FakeRedis, revoke: Mock) -> None:
+    store(redis, "t", "STARTED")
+
+    answer = ask("DELETE", "/api/v1/tasks/t")
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "STARTED")
+    revoke.assert_called_once_with("t", terminate=True)
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+def test_a_finished_task_is_not_cancelled(redis: FakeRedis, revoke: Mock, status: str) -> None:
+    store(redis, "t", status, {})
+
+    answer = ask("DELETE", "/api/v1/tasks/t")
+
+    assert answer.status_code == 409
+    assert status in answer.json()["detail"]
+    revoke.assert_not_called()
+
+
+def test_the_queues_are_counted(redis: FakeRedis) -> None:
+    redis.rpush("medium", "a", "b")
+
+    assert ask("GET", "/api/v1/queues").json() == {"high": 0, "medium": 2, "low": 0}
+
+
+# --- health -----------------------------------------------------------------------------------------------------------
+
+
+def away(*_: Any, **__: Any) -> None:
+    raise broker.redis.ConnectionError("away")
+
+
+def test_healthy_is_redis_and_a_worker(redis: FakeRedis) -> None:
+    answer = ask("GET", "/health")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "unhealthy", "redis": True, "workers": []}
+
+    redis.set(f"{WORKER_KEY}{WORKERS[1]}", 1.5)
+
+    answer = ask("GET", "/health")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "healthy", "redis": True, "workers": [WORKERS[1]]}
+
+
+def test_without_redis_a_server_is_unhealthy_and_lives(redis: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "execute_command", away)
+
+    answer = ask("GET", "/health")
+
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "unhealthy", "redis": False, "workers": []}
+    assert ask("GET", "/health/live").json() == {"status": "alive"}
+
+
+def test_without_redis_a_request_is_503_with_its_id(
+    redis: FakeRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis, "execute_command", away)
+
+    for path in ("/api/v1/tasks/t", "/unsent"):
+        answer = ask("GET", path, headers={"X-Request-ID": "no-redis"})
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+        assert answer.headers["X-Request-ID"] == "no-redis"
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [vars(record)["request_id"] for record in errors] == ["no-redis", "no-redis"]
 
 
 def test_importing_the_api_imports_no_numpy() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, taskqueue.web; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_settings_refuse_what_is_no_redis_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_refuse_what_is_not_a_redis_address(monkeypatch: pytest.MonkeyPatch) -> None:
     from taskqueue.settings import Settings
 
     monkeypatch.setenv("REDIS_URL", "localhost:6379")
