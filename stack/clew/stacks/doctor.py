@@ -1,14 +1,18 @@
-"""What this machine has: which driver will be used and why, what is missing, and what that costs."""
+"""What this machine has: which driver will be used and why, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
 import importlib.util
 import platform
+import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from clew import ladder, provision
 from clew.core.errors import ClewError
+from clew.provision.docker import new_enough
+from clew.provision.platforms import install_line
 from clew.stacks.drivers import running_driver
 from clew.stacks.drivers.choice import wanted_driver, why_not_docker
 from clew.stacks.stack import Stack, all_stacks
@@ -16,7 +20,7 @@ from clew.stacks.stack import Stack, all_stacks
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `cost` says what its absence costs, and is empty when it is there."""
+    """One thing that was looked for; `cost` says what it means when it is missing, and is empty when it is there."""
 
     name: str
     found: str
@@ -24,7 +28,7 @@ class Finding:
 
 
 def examine() -> dict[str, Any]:
-    """Return `driver`, `why` and `findings`, one for each thing that running the stages may need."""
+    """Return `driver`, `why`, `findings` (one for each thing that a stage may need), `up` and `ladder`."""
     docker = provision.docker_state()
     reason = why_not_docker(docker)
     wanted = wanted_driver()
@@ -33,11 +37,11 @@ def examine() -> dict[str, Any]:
     findings = [
         Finding("Python", platform.python_version()),
         _finding("Docker engine", docker.version, "the nine services run as local processes instead"),
-        _finding("Docker Compose v2", docker.compose, "`up` fetches it first: a few seconds, from Debian's packages"),
-        _finding("Docker buildx", docker.buildx, "`up` fetches it before it builds: a few seconds"),
+        _compose(docker.compose),
+        _finding("Docker buildx", docker.buildx, "`up` fetches it before it builds, in a few seconds"),
         Finding("image clew-stack", docker.image, "" if docker.image == "current" else _image_cost(docker)),
-        _program("nginx", provision.find_nginx()),
-        _program("redis-server", provision.find_redis()),
+        _program("nginx", "nginx", provision.find_nginx()),
+        _program("redis-server", "redis", provision.find_redis()),
         _group("notebooks", "jupyterlab"),
         _group("docs", "mkdocs"),
         _group("test", "pytest"),
@@ -58,14 +62,21 @@ def _finding(name: str, found: str, cost: str) -> Finding:
 
 
 def _image_cost(docker: provision.DockerState) -> str:
-    base = "" if docker.base else ", and half a minute more when its base must be made from Debian's packages"
+    base = (
+        "" if docker.base else ", plus 45 s if its base image cannot be pulled and must be made from Debian's packages"
+    )
     return f"`up` builds it first: about a minute{base}"
 
 
-def _program(name: str, path: Any) -> Finding:
-    return _finding(
-        name, str(path or ""), "only the local driver needs it; `up` unpacks Debian's into .clew/cache first"
-    )
+def _compose(version: str) -> Finding:
+    usable = not version or new_enough(version)
+    cost = "`up` fetches it from Debian's packages first, in a few seconds"
+    return _finding("Docker Compose v2", version, cost) if usable else Finding("Docker Compose v2", version, cost)
+
+
+def _program(name: str, need: str, path: Path | None) -> Finding:
+    how = "`up` unpacks Debian's into .clew/cache first" if shutil.which("apt-get") else install_line(need)
+    return _finding(name, str(path or ""), f"only the local driver needs it; {how}")
 
 
 def _group(name: str, module: str) -> Finding:
