@@ -91,10 +91,11 @@ def status(stage: str, as_json: bool) -> None:
     stack = stage_stack(stage)
     driver = driver_of(stack)
     states = driver.status()
+    idle = ready.not_ready(stack)
     services = {
         name: {
             "state": states[name],
-            "ready": states[name] == "running" and ready.is_ready(stack, name),
+            "ready": states[name] == "running" and name not in idle,
             "port": stack.ports.get(name),
         }
         for name in SERVICES

@@ -28,7 +28,8 @@ class LiveStage:
     def up(self) -> str:
         if (driver := running_driver(self.stack)) is not None:
             states = driver.status()
-            dead = [name for name in SERVICES if states[name] != "running" or not ready.is_ready(self.stack, name)]
+            idle = ready.not_ready(self.stack)
+            dead = [name for name in SERVICES if states[name] != "running" or name in idle]
             if dead:
                 reason = f"{self.stack.title} is up, but not ready: {', '.join(dead)}."
                 raise ClewError(reason, self.stack.command("up"))

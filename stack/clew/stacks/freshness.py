@@ -123,7 +123,8 @@ def ran_folder(stack: Stack) -> Path:
 def _changed(stack: Stack, started: dict[str, float], snapshot: Snapshot) -> dict[str, list[str]]:
     notes = _notes(stack)
     found = {}
-    for service, began in started.items():
+    for service in (name for name in SERVICES if name in started):
+        began = started[service]
         now = snapshot.of_service(stack, service)
         noted = notes.get(service, {})
         if noted.get("started") == began:

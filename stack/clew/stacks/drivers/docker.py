@@ -169,7 +169,7 @@ class DockerDriver:
 
     def unpause(self, service: str) -> None:
         container = self._container(service)
-        if container.state == "paused":
+        if container.state != "running":  # of one that is stopped the engine says so
             self._docker("unpause", container.id)
 
     def _refresh_addresses(self) -> None:
