@@ -7,9 +7,15 @@ group tells what is installed. Older Pythons must be able to parse this file, up
 `clew.provision` is imported only where there is work: that takes longer than finding that there is none.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from clew.core.errors import ClewError
 
 if sys.version_info < (3, 11):
     import runpy
@@ -35,7 +41,7 @@ CAUSES = {
 }
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     groups = arguments or ["run"]
     unknown = sorted(set(groups) - set(GROUPS))
     if unknown:
@@ -44,31 +50,31 @@ def main(arguments):
         set_up(groups)
 
 
-def missing(groups):
+def missing(groups: list[str]) -> list[str]:
     """Return the groups that are not installed as their requirements file says now."""
     if not is_made():
         return list(groups)
     return [group for group in groups if read(venv("made-" + group)) != stamp(read(requirements(group)))]
 
 
-def is_made():
+def is_made() -> bool:
     return os.path.exists(venv("bin", "python")) and read(venv("made")) == stamp(b"")
 
 
-def stamp(content):
+def stamp(content: bytes) -> bytes:
     """Return what an environment depends on: what was installed, its Python, and where the checkout is."""
     return "\n".join([hashlib.sha256(content).hexdigest(), os.path.realpath(venv("bin", "python")), ROOT]).encode()
 
 
-def venv(*parts):
+def venv(*parts: str) -> str:
     return os.path.join(ROOT, ".venv", *parts)
 
 
-def requirements(group):
+def requirements(group: str) -> str:
     return os.path.join(ROOT, "stack", "requirements", group + ".txt")
 
 
-def read(path):
+def read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -76,12 +82,12 @@ def read(path):
         return b""
 
 
-def write(path, content):
+def write(path: str, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
 
 
-def set_up(groups):
+def set_up(groups: list[str]) -> None:
     import time
 
     from clew import provision
@@ -104,11 +110,11 @@ def set_up(groups):
         sys.exit(f"\nInterrupted; the next command completes the installation.\nNext: {again}")
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"clew: {text}", file=sys.stderr, flush=True)
 
 
-def make_venv(again, lock):
+def make_venv(again: str, lock: int) -> None:
     import importlib.util
     import shutil
 
@@ -131,7 +137,7 @@ def make_venv(again, lock):
     write(venv("made"), stamp(b""))
 
 
-def add_pip(lock):
+def add_pip(lock: int) -> None:
     """Install pip into the environment: Debian's package of it, unpacked into the cache, which needs no root."""
     import shutil
 
@@ -153,7 +159,7 @@ def add_pip(lock):
     except ClewError as error:
         raise ClewError(f"This Python comes without pip.\n{error.message}", error.next_step) from error
     for wheel in tree.glob("usr/share/python-wheels/pip-*.whl"):
-        command = [venv("bin", "python"), wheel / "pip", "install", "--no-index", wheel]
+        command = [venv("bin", "python"), str(wheel / "pip"), "install", "--no-index", str(wheel)]
         ran = run(command, 120, pass_fds=[lock])
         if ran.code == 0:
             return
@@ -161,7 +167,7 @@ def add_pip(lock):
     raise ClewError(f"{package} does not contain pip.", advice)
 
 
-def install(group, again, lock):
+def install(group: str, again: str, lock: int) -> None:
     from clew.core.processes import run
 
     forget_unfinished_packages()
@@ -185,12 +191,12 @@ def install(group, again, lock):
     write(venv("made-" + group), stamp(content))
 
 
-def show_pip(line):
+def show_pip(line: str) -> None:
     if line.startswith(("Collecting ", "Installing ")):
         print(f"\r\033[K  {line[:70]}", end="", file=sys.stderr, flush=True)
 
 
-def forget_unfinished_packages():
+def forget_unfinished_packages() -> None:
     """Remove what tells pip that a package is installed whose installation was interrupted: it could not replace it."""
     import glob
     import shutil
@@ -200,7 +206,7 @@ def forget_unfinished_packages():
             shutil.rmtree(info)
 
 
-def failure(what, text, again):
+def failure(what: str, text: str, again: str) -> ClewError:
     from clew.core.errors import ClewError
     from clew.core.processes import tail
 
