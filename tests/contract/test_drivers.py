@@ -15,6 +15,7 @@ from clew.core.wait import wait_until
 from clew.evidence import client
 from clew.evidence.trace import trace
 from clew.stacks import ready
+from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.services import API_SERVERS, NGINX, REDIS, SERVICES, WORKERS
 
@@ -32,8 +33,8 @@ def main_process(up: Up, service: str) -> psutil.Process:
         own = up.driver.processes()
         supervisor = next(process for process in own if "supervise.py" in " ".join(process.cmdline()))
         return next(child for child in supervisor.children() if service in words_of(child))
-    name = f"{up.driver.project}-{service}-1"  # type: ignore[attr-defined]
-    command = ["docker", "inspect", "--format", "{{.State.Pid}}", name]
+    assert isinstance(up.driver, DockerDriver)
+    command = ["docker", "inspect", "--format", "{{.State.Pid}}", up.driver._container(service).id]
     init = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     return psutil.Process(int(init.stdout)).children()[0]
 
@@ -160,7 +161,7 @@ def test_a_service_whose_main_process_is_killed_comes_back(up: Up, service: str)
 
     wait_until(lambda: not any(child.is_running() for child in children), 10, "the other processes to end", "")
     ready.wait_ready(up.stack, [service], after=began if service in WORKERS else 0)
-    wait_until(lambda: state(up, service) == "running", 20, f"{service} to run", "")
+    wait_until(lambda: state(up, service) == "running", 40, f"{service} to run", "")
     assert main_process(up, service) != main
     assert trace(up.stack, driver=up.driver).task_id
 

@@ -241,7 +241,7 @@ class LocalDriver:
     def _write_files(self) -> None:
         with self._writable():
             shutil.rmtree(self.home, ignore_errors=True)
-            self.home.mkdir()
+            self.home.mkdir(parents=True)
             write_folders(self.stack, self.home)
 
     @contextlib.contextmanager
@@ -249,7 +249,7 @@ class LocalDriver:
         """Say whose folder it is that cannot be written."""
         try:
             yield
-        except OSError as error:
+        except PermissionError as error:
             reason = f"{shown(self.home)} cannot be written ({error.strerror}); it belongs to {owner_of(self.home)}."
             raise ClewError(reason, f"sudo rm -r {shlex.quote(str(self.stack.state))}") from None
 

@@ -22,6 +22,7 @@ class Clew:
         self.supervisor = supervisor
         for kind in (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent, events.ProcessStateStoppedEvent):
             events.subscribe(kind, end_group)
+        events.subscribe(events.ProcessStateStoppedEvent, forget_failures)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return each service's `state` in supervisord's words, its main process (`pid`, 0 if it has none), when it
@@ -49,6 +50,11 @@ def end_group(event: Any) -> None:
     if event.process.pid:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(event.process.pid, signal.SIGKILL)
+
+
+def forget_failures(event: Any) -> None:
+    """Count failed starts from zero again once a service was stopped on request."""
+    event.process.backoff = 0
 
 
 if __name__ == "__main__":

@@ -181,8 +181,8 @@ class Supervisor:
                 f"environment={variables}\n"
                 f"stdout_logfile={home}/logs/{name}.log\nredirect_stderr=true\n"
                 f"stdout_logfile_maxbytes={program.log_bytes}\nstdout_logfile_backups={program.log_files - 1}\n"
-                # A program that ends within five seconds has failed to start; after five such starts it is given up.
-                "autorestart=true\nstartsecs=5\nstartretries=5\n"
+                # A program that ends within ten seconds has failed to start; supervisord tries again, ever more slowly.
+                "autorestart=true\nstartsecs=10\nstartretries=1000\n"
                 f"stopwaitsecs={program.stop_seconds:.0f}\nkillasgroup=true"
             )
         return "\n\n".join(parts) + "\n"
