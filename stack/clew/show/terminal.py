@@ -83,12 +83,13 @@ def data(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
-def next_step(command: str, console: Console = out) -> None:
-    console.print(Text("Next: ").append_text(shown(command, "bold")))
+def next_step(command: str, console: Console | None = None) -> None:
+    (console or out).print(Text("Next: ").append_text(shown(command, "bold")))
 
 
-def trail(run: Run, console: Console = out) -> None:
+def trail(run: Run, console: Console | None = None) -> None:
     """Print the five hops of a run, where the trail ends, and what to type next."""
+    console = console or out
     words = present(run)
     sentence(words.title, console)
     console.print()
@@ -111,8 +112,9 @@ def hop_text(hop: HopWords, width: int) -> Text:
     return Text.assemble("  ", (hop.bead, style), f" {hop.hop:<13} ", (f"{hop.verdict:<8}", style), rest.rstrip())
 
 
-def sentence(text: str, console: Console = out, style: str = "", indent: int = 0) -> None:
+def sentence(text: str, console: Console | None = None, style: str = "", indent: int = 0) -> None:
     """Print a text: wrapped between words in a terminal, further lines indented, and as one line elsewhere."""
+    console = console or out
     if console.is_terminal:
         text = textwrap.fill(
             text, console.width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
@@ -160,7 +162,7 @@ def _coloured(lines: Sequence[str]) -> Text:
     return Text("\n").join(shown(line, styles.get(line[:1], "")) for line in lines)
 
 
-def matrix(runs: Sequence[Run], expectation: bool = False, console: Console = out) -> None:
+def matrix(runs: Sequence[Run], expectation: bool = False, console: Console | None = None) -> None:
     """Print a table: a row for each run, a column for each hop. With `expectation` each row says whether it is as
     predicted, without it each verdict has its milliseconds below."""
     table = Table(box=None, pad_edge=False)
@@ -176,7 +178,7 @@ def matrix(runs: Sequence[Run], expectation: bool = False, console: Console = ou
         else:
             table.add_row(short_name(run), *cells)
             table.add_row("", *(Text(f"  {hop.shown_ms}", style="dim") for hop in run.hops))
-    console.print(table, soft_wrap=False)
+    (console or out).print(table, soft_wrap=False)
 
 
 def message(found: dict[str, Any]) -> None:
