@@ -22,19 +22,25 @@ def check_ports(stack: Stack, privileged: bool) -> None:
     for service, port in stack.ports.items():
         if service != NGINX and port == stack.port:
             raise ClewError(f"Port {port} is {service}'s own.", stack.command("up PORT=8180"))
-    for service, port in stack.ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except PermissionError:
-                if not privileged:
-                    reason = f"Port {port} may only be used by root."
-                    raise ClewError(reason, stack.command("up PORT=8080")) from None
-            except OSError:
-                way_out = stack.command("up PORT=8180" if service == NGINX else "up CLEW_PORTS=180")
-                reason = f"Port {port}, wanted for {service}, is taken{_who_listens(port)}."
-                raise ClewError(reason, way_out) from None
+    taken = [service for service, port in stack.ports.items() if _is_taken(stack, port, privileged)]
+    if taken:
+        # More than the front door: most likely the same stage of another checkout.
+        way_out = stack.command("up PORT=8180" if taken == [NGINX] else "up CLEW_PORTS=180")
+        port = stack.ports[taken[0]]
+        raise ClewError(f"Port {port}, wanted for {taken[0]}, is taken{_who_listens(port)}.", way_out)
+
+
+def _is_taken(stack: Stack, port: int, privileged: bool) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            if not privileged:
+                raise ClewError(f"Port {port} may only be used by root.", stack.command("up PORT=8080")) from None
+        except OSError:
+            return True
+    return False
 
 
 def _who_listens(port: int) -> str:
