@@ -20,6 +20,7 @@ from up import Up, require
 from clew import ladder
 from clew.cli import cli as main
 from clew.core.errors import ClewError
+from clew.core.paths import STACK
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.message import message
@@ -102,7 +103,8 @@ def test_check_fails_when_a_layer_does_more_or_less_than_the_table_says(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRIVER", "local")
-    folder = tmp_path / "stage"
+    folder = tmp_path / "stages/two"
+    (tmp_path / "stack").symlink_to(STACK)  # which its compose.yaml includes
     ladder.write_mix("11100", folder, 2)  # calls itself stage 2, and has fix 3 too
     changed = replace(stack, folder=folder)
     lifecycle.up(changed, print)
