@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,22 @@ class RawAnswer:
         return json.loads(self.body)
 
 
+def ask(port: int, request: bytes) -> RawAnswer:
+    """Send `request` as it is and read the answer, to its announced end or until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+            header_part, _, answer = received.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", header_part)
+            if length and len(answer) >= int(length[1]):  # nginx keeps some connections open for five seconds more
+                break
+    status_line, *header_lines = header_part.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in header_lines)
+    return RawAnswer(int(status_line.split()[1]), [(n.lower(), v.strip()) for n, _, v in pairs], answer)
+
+
 def post(port: int, body: object, ids: list[bytes], path: str = "/api/v1/tasks") -> RawAnswer:
     """POST `body` (bytes as they are, else as JSON) with one X-Request-ID header for each of `ids`."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -38,12 +55,4 @@ def post(port: int, body: object, ids: list[bytes], path: str = "/api/v1/tasks")
         f"Content-Length: {len(content)}".encode(),
         *(b"X-Request-ID: " + value for value in ids),
     ]
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"\r\n".join(head) + b"\r\n\r\n" + content)
-        received = b""
-        while piece := connection.recv(65536):
-            received += piece
-    header_part, _, answer = received.partition(b"\r\n\r\n")
-    status_line, *header_lines = header_part.decode("latin-1").split("\r\n")
-    pairs = (line.partition(":") for line in header_lines)
-    return RawAnswer(int(status_line.split()[1]), [(n.lower(), v.strip()) for n, _, v in pairs], answer)
+    return ask(port, b"\r\n".join(head) + b"\r\n\r\n" + content)

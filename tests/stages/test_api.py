@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from raw_http import post
+from raw_http import ask, post
 from up import Up
 
 from clew.core.lines import Line
@@ -128,6 +128,44 @@ def test_an_unknown_path_is_a_problem_too(api: httpx.Client, path: str) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+def request(line: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join([line, b"Host: 127.0.0.1", b"Connection: close", *headers]) + b"\r\n\r\n"
+
+
+MALFORMED = {
+    "above the root": (request(b"GET /../../etc/passwd HTTP/1.1"), 400),
+    "half an escape": (request(b"GET /% HTTP/1.1"), 400),
+    "NUL in the path": (request(b"GET /%00 HTTP/1.1"), 400),
+    "space in the path": (request(b"GET /a b HTTP/1.1"), 400),
+    "a star": (request(b"GET * HTTP/1.1"), 400),
+    "lower case": (request(b"get / HTTP/1.1"), 400),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100, 400),
+    "no Host": (b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+    "NUL in a header": (request(b"GET /health HTTP/1.1", b"X-Request-ID: a\x00b"), 400),
+    "two lengths": (request(b"POST / HTTP/1.1", b"Content-Length: 3", b"Transfer-Encoding: chunked"), 400),
+    "TRACE": (request(b"TRACE /health HTTP/1.1"), 405),
+    "a long path": (request(b"GET /" + b"a" * 9000 + b" HTTP/1.1"), 414),
+    "a long header": (request(b"GET /health HTTP/1.1", b"X-Long: " + b"x" * 9000), 431),
+    "many headers": (request(b"GET /health HTTP/1.1", *(b"X-%d: " % n + b"x" * 4000 for n in range(12))), 431),
+    "an unknown method": (request(b"FOO /health HTTP/1.1"), 501),
+    "an unknown encoding": (request(b"POST / HTTP/1.1", b"Transfer-Encoding: gzip"), 501),
+    "HTTP/3": (request(b"GET / HTTP/3.0"), 505),
+    "nginx's own page": (request(b"GET /unreadable-request HTTP/1.1"), 404),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_nginx_refuses_is_a_problem_with_the_right_status_and_an_id(stage_5: Up, name: str) -> None:
+    sent, status = MALFORMED[name]
+
+    answer = ask(stage_5.stack.port, sent)
+
+    assert answer.status == answer.json["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.ids) == 1
+    assert ("allow" in answer.headers) is (status == 405)
+
+
 def test_health_tells_redis_and_the_three_workers(api: httpx.Client) -> None:
     answer = api.get("/health")
 
@@ -152,15 +190,24 @@ def test_a_waiting_task_is_counted_and_cancelled_off_its_queue(api: httpx.Client
 
 
 def test_a_running_task_is_stopped(api: httpx.Client, stage_5: Up) -> None:
-    task_id = api.post("/api/v1/tasks", json=SLOW_TASK).json()["task_id"]
-    wait_until(lambda: api.get(f"/api/v1/tasks/{task_id}").json()["status"] == "STARTED", 10, "start", "", every=0.01)
+    def stop_one() -> str | None:
+        """Return the ID of a task that was stopped, None for one that ended first."""
+        task_id = api.post("/api/v1/tasks", json=SLOW_TASK).json()["task_id"]
+        path = f"/api/v1/tasks/{task_id}"
+        wait_until(lambda: api.get(path).json()["status"] != "PENDING", 60, "start", "", every=0.01)
+        answer = api.delete(path)
+        assert answer.status_code in (202, 409)
+        return str(task_id) if client.result(stage_5.stack, task_id, seconds=60)["status"] == "REVOKED" else None
 
-    answer = api.delete(f"/api/v1/tasks/{task_id}")
+    task_id = next(filter(None, (stop_one() for _ in range(10))))
+    messages: list[str] = []
 
-    assert answer.status_code == 202
-    assert client.result(stage_5.stack, task_id, seconds=10)["status"] == "REVOKED"
-    lines = logs.with_id(logs.read(stage_5.driver), task_id)
-    assert not [line for line in lines if "COMPLETE" in line["message"]]
+    def logged() -> bool:
+        messages[:] = [line["message"] for line in logs.with_id(logs.read(stage_5.driver), task_id)]
+        return any("STOPPED" in message for message in messages)
+
+    wait_until(logged, 10, "the task's last line", "")
+    assert not [message for message in messages if "COMPLETE" in message or "FAILED" in message]
 
 
 def test_a_finished_task_cannot_be_cancelled(api: httpx.Client, stage_5: Up) -> None:
@@ -181,11 +228,14 @@ def test_a_task_waits_on_the_queue_of_its_priority(api: httpx.Client, stage_5: U
     assert client.result(stage_5.stack, task_id)["status"] == "SUCCESS"
 
 
-def test_without_redis_a_request_is_503_with_its_id_soon_and_health_says_so(api: httpx.Client, stage_5: Up) -> None:
+def test_without_redis_a_server_answers_503_before_nginx_gives_up_on_it_and_health_says_so(
+    api: httpx.Client, stage_5: Up
+) -> None:
     stage_5.driver.stop(REDIS)
     try:
         answer = api.post("/api/v1/tasks", json=client.request_body(), headers={"X-Request-ID": "no-redis"})
         health = api.get("/health")
+        alive = api.get("/health/live")
     finally:
         stage_5.driver.start(REDIS)
 
@@ -193,8 +243,8 @@ def test_without_redis_a_request_is_503_with_its_id_soon_and_health_says_so(api:
     assert answer.headers["X-Request-ID"] == "no-redis"
     assert answer.headers["Retry-After"]
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.elapsed.total_seconds() < 4
-    assert health.status_code == 503
+    assert "broker" in answer.json()["detail"]  # nginx's own 503, after ten seconds, speaks of API servers
+    assert (health.status_code, alive.status_code) == (503, 200)
     wait_until(lambda: all(is_ready(stage_5.stack, name) for name in (REDIS, *WORKERS)), 60, "recovery", "")
     assert client.result(stage_5.stack, client.send_task(stage_5.stack).task_id)["status"] == "SUCCESS"
 

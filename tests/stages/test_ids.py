@@ -16,7 +16,7 @@ from clew import provision
 from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
-from clew.evidence.trace import trace
+from clew.evidence.trace import Run, trace
 from clew.stacks.services import API_SERVERS, NGINX, WORKERS
 
 GENERATED = re.compile(r"[0-9a-f]{32}")
@@ -35,7 +35,7 @@ UNUSABLE = {
     "ESC": [b"\x1b[31mred"],
     "JSON": [b'","level":"ERROR'],
     "jndi": [b"${jndi:ldap://127.0.0.1/x}"],
-    "bytes that are no UTF-8": [b"\xff\xfe\x80"],
+    "bytes that are not UTF-8": [b"\xff\xfe\x80"],
 }
 
 
@@ -121,7 +121,7 @@ def test_an_api_server_asked_directly_replaces_a_header_sent_twice(stage_5: Up) 
 
 
 @pytest.mark.parametrize("value", [b"a\rb", b"a\x00b"], ids=["CR", "NUL"])
-def test_what_is_no_header_at_all_is_answered_400_with_an_id(stage_5: Up, value: bytes) -> None:
+def test_what_is_not_a_header_is_answered_400_with_an_id(stage_5: Up, value: bytes) -> None:
     answer = post(stage_5.stack.port, BODY, [value])
 
     assert answer.status == 400
@@ -133,7 +133,14 @@ def test_a_line_feed_in_an_id_injects_no_log_line(stage_5: Up) -> None:
     answer = post(stage_5.stack.port, BODY, [b'a\n{"ts":1,"service":"nginx-loadbalancer","message":"forged"}'])
 
     assert answer.status in (201, 400)
+    lines_of(stage_5, answer.ids[0])
     assert not any(line["message"] == "forged" for line in logs.read(stage_5.driver))
+
+
+@pytest.mark.parametrize("service", [NGINX, API_SERVERS[0]])
+@pytest.mark.parametrize("sent", [b"  spaces", b"spaces  "])
+def test_spaces_around_an_id_are_not_part_of_it(stage_5: Up, service: str, sent: bytes) -> None:
+    assert post(stage_5.stack.ports[service], BODY, [sent]).ids == ["spaces"]
 
 
 def test_a_line_separator_in_a_path_makes_no_second_line(stage_5: Up) -> None:
@@ -144,10 +151,15 @@ def test_a_line_separator_in_a_path_makes_no_second_line(stage_5: Up) -> None:
     )
 
 
-def test_after_all_that_every_line_is_one_json_object(stage_5: Up) -> None:
+def test_every_line_of_a_request_and_of_refused_ones_is_one_json_object(stage_5: Up) -> None:
+    for sent in UNUSABLE.values():
+        refused = post(stage_5.stack.port, b"{", sent)
+        lines_of(stage_5, refused.ids[0])
+    trace(stage_5.stack, "every-line", driver=stage_5.driver)
+
     texts = all_texts(stage_5)
 
-    assert len(texts) > 50
+    assert sum("every-line" in text for text in texts) > 5
     for text in texts:
         assert isinstance(json.loads(text), dict), text
 
@@ -208,11 +220,14 @@ def test_no_task_type_shows_the_id_in_its_worker_as_found(stage_0: Up, task_type
 
 
 def test_with_other_requests_in_between_the_trace_says_that_it_cannot_know(stage_0: Up) -> None:
-    """Twelve at once, as found: lines without an ID are one another's doubles."""
-    with ThreadPoolExecutor(12) as pool:
-        runs = list(pool.map(lambda n: trace(stage_0.stack, f"noise-{n}", driver=stage_0.driver), range(12)))
-
-    crowded = [run for run in runs if run.ambiguous]
+    """Twelve at once, as found: a line without an ID could belong to any of them."""
+    crowded: list[Run] = []
+    for _ in range(5):  # until two of them were under way at the same time
+        with ThreadPoolExecutor(12) as pool:
+            runs = pool.map(lambda n: trace(stage_0.stack, f"noise-{n}", driver=stage_0.driver), range(12))
+            crowded = [run for run in runs if run.ambiguous]
+        if crowded:
+            break
     assert crowded
     for run in crowded:
         unsure = [hop for hop in run.hops if hop.candidates > 1]

@@ -163,7 +163,7 @@ def test_defaults_are_those_of_the_calculation(body: dict[str, Any]) -> None:
 
 def test_the_largest_accepted_bodies_can_be_calculated() -> None:
     bodies = [
-        var_of(*many(100, APPLE)),
+        {"data": {"positions": many(100, APPLE), "simulations": 1000}},
         {"data": {"positions": many(30, APPLE), "simulations": 1_000_000}},
         pricing_of({"kind": "asian", "averaging_steps": 30}, simulations=1_000_000),
         pricing_of({"volatility": 5, "maturity": 50, "rate": 1, "spot": 1e9}, simulations=100),
