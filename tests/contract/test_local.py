@@ -129,7 +129,8 @@ def test_another_user_is_told_who_runs_the_stack_and_ends_nothing(up: Up, monkey
     os.setegid(nobody.pw_gid)
     os.seteuid(nobody.pw_uid)
     try:
-        for verb in (driver.status, driver.preflight, driver.up, driver.down):
+        commands = (lambda: lifecycle.up(up.stack, print), lambda: lifecycle.down(up.stack))
+        for verb in (driver.status, driver.preflight, driver.up, driver.down, *commands):
             with pytest.raises(ClewError) as failed:
                 verb()
             assert failed.value.message == "Stage 5 is run by the user root."

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import psutil
 
+from clew import provision
 from clew.core import locks
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, shown
@@ -30,7 +31,13 @@ IDLE_WORKER_SECONDS = 10  # longer than a worker's heartbeat lives
 def only_one(stack: Stack, seconds: float = 120) -> Iterator[None]:
     """Let one command at a time start or end the stack."""
     what = f"another command that starts or ends {stack.title}"
-    with locks.held(stack.state / "lock", seconds, what, stack.command("status")):
+    path = stack.state / "lock"
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locks.held(path, seconds, what, stack.command("status")))
+        except PermissionError as error:
+            running_driver(stack)  # if another user runs the stack, this says so
+            raise provision.not_writable(path, error) from None
         yield
 
 
