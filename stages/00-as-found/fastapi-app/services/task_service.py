@@ -16,7 +16,7 @@ TASK_NAMES = {
 def create_task(
     task_type: str, task_data: dict[str, Any], priority: str, **_: Any
 ) -> str:
-    """Have the task queued by its priority; return its task ID."""
+    """Queue the task by its priority; return its task ID."""
     arguments = {
         "task_name": TASK_NAMES[task_type],
         "task_data": task_data,

@@ -13,7 +13,7 @@ router = APIRouter()
 
 @router.post("/api/v1/tasks", status_code=201)
 def create_task(submission: TaskSubmission, request: Request, response: Response) -> TaskCreated:
-    """Take a task in; the answer comes at once, the result is read at `Location`."""
+    """Accept a task and answer at once; the result is read at `Location`."""
     correlation_id = request.state.correlation_id
     logger.info("Task wanted: %s", submission.task_type, extra={"request_id": correlation_id})
 

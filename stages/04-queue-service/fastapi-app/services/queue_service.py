@@ -11,7 +11,7 @@ from taskqueue.producer import celery_app
 def submit_task(
     task_name: str, task_data: dict[str, Any], queue: str, correlation_id: str | None = None, **_: Any
 ) -> str:
-    """Send the message, its kwargs being what the worker's task is called with; return its task ID."""
+    """Send the message, whose kwargs are the arguments of the worker's task; return the task ID."""
     task_id = str(uuid.uuid4())
     kwargs = dict(task_data)
     if correlation_id:
