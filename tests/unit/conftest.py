@@ -7,7 +7,7 @@ import pytest
 import bootstrap
 from clew import ladder
 from clew.core import paths
-from clew.evidence.trace import Hop, Run
+from clew.evidence.trace import Hop, Run, where_it_ends
 from taskqueue import broker
 
 
@@ -54,7 +54,7 @@ def write():
 
 
 @pytest.fixture
-def run_of():
+def run_of(tmp_path):
     """Build a traced run by hand: `run_of("11100", ["kept", …])` on the stage of that mix, or as given."""
 
     def build(mix: str, verdicts: list[str], **fields: Any) -> Run:
@@ -86,6 +86,9 @@ def run_of():
             "hops": hops,
             "lines": [worker],
         }
+        if "ends_in" not in fields and "?" not in mix:
+            ladder.write_mix(mix, tmp_path / mix)
+            given["ends_in"] = where_it_ends(hops, tmp_path / mix, given["folder"])
         return Run(**{**given, **fields})
 
     return build
