@@ -228,7 +228,7 @@ def stack_1(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(live.lifecycle, "down", stop)
     monkeypatch.setattr(live.client, "warm_up", lambda stack: done.append("warm up"))
     monkeypatch.setattr(live, "running_driver", lambda stack: FakeDriver() if up else None)
-    monkeypatch.setattr(live.ready, "is_ready", lambda stack, service: True)
+    monkeypatch.setattr(live.ready, "not_ready", lambda stack: [])
     return done
 
 
@@ -268,7 +268,7 @@ def test_once_leaves_the_stack_as_it_was(stack_1: list[str], monkeypatch: pytest
 
 def test_a_dead_service_is_named(stack_1: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "running_driver", lambda stack: FakeDriver(flower="stopped"))
-    monkeypatch.setattr(live.ready, "is_ready", lambda stack, service: service != "celery-worker-2")
+    monkeypatch.setattr(live.ready, "not_ready", lambda stack: ["celery-worker-2"])
     with pytest.raises(ClewError, match=r"not ready: celery-worker-2, flower\.") as told:
         LiveStage(stage_stack(1)).up()
     assert not isinstance(told.value, CannotStart)
