@@ -86,10 +86,11 @@ def run_of(tmp_path):
             "hops": hops,
             "lines": [worker],
         }
-        if "ends_in" not in fields and "?" not in mix:
-            ladder.write_mix(mix, tmp_path / mix)
-            given["ends_in"] = where_it_ends(hops, tmp_path / mix, given["folder"])
-        return Run(**{**given, **fields})
+        given = {**given, **fields}
+        if "ends_in" not in fields:
+            ladder.write_mix(mix.replace(ladder.EDITED, "0"), tmp_path / "ran")
+            given["ends_in"] = where_it_ends(hops, tmp_path / "ran", given["folder"])
+        return Run(**given)
 
     return build
 

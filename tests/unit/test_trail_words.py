@@ -219,3 +219,10 @@ def test_where_the_id_is_in_a_message(correlation_id, verdict, place, step):
 
 def test_of_a_message_only_what_says_something_is_shown():
     assert messages.shown(a_message("MINE"), "headers") == {"id": "task-1"}
+
+
+def test_a_lost_id_is_never_called_a_whole_trail(run_of):
+    run = run_of("11100", STAGE_3)
+    run.ends_in = None
+
+    assert present(run).ending == "The trail ends in queue-service."

@@ -141,17 +141,19 @@ def _end(run: Run) -> tuple[str, str]:
     """Return where the trail ends, in words and as `file:line`."""
     if run.unusable:
         return f"This ID is not allowed, so nginx replaced it with {printable(run.answered_id)}", ""
-    end = run.ends_in
-    if end is None:
+    index = next((n for n, verdict in enumerate(run.verdicts) if verdict != "kept"), None)
+    if index is None:
         return "The trail reaches the worker: one ID, five layers", ""
-    index = ladder.HOPS.index(end["hop"])
-    if run.hops[index].verdict == "unknown":
-        return f"Where the trail ends is unknown: the logs cannot tell from {end['hop']} on", ""
+    hop, end = ladder.HOPS[index], run.ends_in
+    if run.verdicts[index] == "unknown":
+        return f"Where the trail ends is unknown: the logs cannot tell from {hop} on", ""
+    if end is None:
+        return f"The trail ends in {hop}", ""
     file = end["file"]
     if run.stage is None and run.mix[index] != ladder.EDITED:
         # A mix is generated from the two ends, and its folder has the files of another mix by now.
         file = shown(ladder.source(ladder.LAYERS[index], run.mix[index] == "1"))
-    return f"The trail ends in {end['hop']}", f"{file}:{end['line']}"
+    return f"The trail ends in {hop}", f"{file}:{end['line']}"
 
 
 def _result(run: Run) -> str:
