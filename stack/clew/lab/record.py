@@ -143,17 +143,17 @@ def recorded_message(stack: Stack) -> dict[str, Any]:
 
 
 def require_local(driver: str) -> None:
-    """The versions written down are those of this environment, so the runs must be its own.
+    """Require the local driver: the versions in a recording are those of this environment.
 
     Raises:
-        ClewError: they were a container's.
+        ClewError: the run was made with containers.
     """
     if driver != "local":
         raise ClewError("Recordings are made with the local driver.", "make down, then make record DRIVER=local")
 
 
 def write(kind: str, members: dict[str, list[Any]], say: Say) -> Path:
-    """Write a recording, an entry a line, so that a diff names the entries that changed."""
+    """Write a recording, one entry per line, so that a diff names the entries that changed."""
     today = datetime.now(UTC).date().isoformat()
     head = {"made_at": today, "driver": "local", "versions": versions(), "left_out": LEFT_OUT}
     texts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
@@ -168,7 +168,7 @@ def write(kind: str, members: dict[str, list[Any]], say: Say) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what ran."""
+    """Return the versions of the programs and packages that ran."""
     nginx = subprocess.run([provision.find_nginx() or "nginx", "-v"], **SHOWN).stderr
     redis = subprocess.run([provision.find_redis() or "redis-server", "--version"], **SHOWN).stdout
     programs = {"nginx": r"nginx/([\d.]+)", "redis-server": r"v=([\d.]+)"}
