@@ -222,6 +222,12 @@ class DockerDriver:
         except DockerTooSlow:
             _silent_since = time.monotonic()
             raise hangs from None
+        except NoEngine:
+            raise
+        except ClewError as error:  # as with a context that does not exist
+            if provision.engine_version():
+                raise
+            raise NoEngine(error.message, error.next_step) from None
         finally:
             slow.cancel()
         _silent_since = None
