@@ -11,8 +11,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from clew import ladder
+from clew.cli import cli
 from clew.core.marks import COLOURS
 from clew.core.paths import ROOT
+from clew.site import build, web
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LAST = ladder.STAGE_LIST[3]
@@ -25,6 +27,7 @@ PAGES = {
     "explorer": "explorer/",
     "notebooks": "notebooks/",
     "notebook": f"notebooks/{NOTEBOOKS[0]}/",
+    "other notebook": f"notebooks/{NOTEBOOKS[5]}/",
     "commands": "reference/commands/",
     "http": "reference/http/",
     "python": "reference/clew/",
@@ -35,10 +38,11 @@ PAGES = {
 MEGABYTE = 1024 * 1024
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+# Colours depend on the scheme, what scrolls on the width: two of the four combinations find both.
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(open_page, name, scheme):
-    page = open_page(PAGES[name], color_scheme=scheme)
+def test_axe_finds_nothing(open_page, name, width, scheme):
+    page = open_page(PAGES[name], viewport={"width": width, "height": 844}, color_scheme=scheme)
     assert page.locator("body").get_attribute("data-md-color-scheme") == {"light": "default", "dark": "slate"}[scheme]
     for folded in page.locator("article details").all():
         folded.evaluate("one => { one.open = true; }")
@@ -54,8 +58,10 @@ def test_axe_finds_nothing(open_page, name, scheme):
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
 def test_pages_fit_phone_and_desktop(open_page, tmp_path_factory, width, scheme):
     folder = tmp_path_factory.mktemp(f"screenshots-{width}-{scheme}")
-    for name in ("home", "stage", "explorer", "notebook"):
+    for name in ("home", "journey", "stage", "ids", "layers", "explorer", "notebook", "http"):
         page = open_page(PAGES[name], viewport={"width": width, "height": 844}, color_scheme=scheme)
+        for folded in page.locator("article details").all():
+            folded.evaluate("one => { one.open = true; }")
         page.screenshot(path=folder / f"{name}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than the screen"
     print(f"screenshots: {folder}")
@@ -142,7 +148,30 @@ def test_links_and_anchors_lead_somewhere(site):
             if not wanted.exists() or (wanted in pages and anchor and anchor not in pages[wanted].anchors):
                 broken.append(f"{path.relative_to(site.folder)} -> {link}")
     assert not broken
-    assert len(pages) > 50
+
+
+def test_every_page_is_there_and_has_content(site):
+    """A generator that leaves pages out without an error would be noticed here."""
+    built = {str(path.relative_to(site.folder)) for path in site.folder.rglob("index.html")}
+    generated = [path for path in build(cli) if path.endswith(".md")]
+    assert built == {str(Path(web.address(path)) / "index.html").removeprefix("./") for path in generated}
+    assert len([path for path in built if path.startswith("notebooks/")]) == len(NOTEBOOKS) + 1 >= 9
+    assert len([path for path in built if path.startswith("source/stages/")]) == 7 * len(ladder.STAGE_LIST)
+    anchors = 0
+    for path in built:
+        text = (site.folder / path).read_text()
+        article = text.partition("<article")[2].partition("</article>")[0]
+        assert "<h1" in article and len(re.sub(r"<[^>]+>", "", article).split()) > 20, f"{path} is empty"
+        anchors += len(re.findall(r' id="', article))
+    assert anchors > 5000  # mostly the lines of the source pages
+
+
+def test_the_navigation_leads_to_every_part(site):
+    targets = Targets()
+    targets.feed((site.folder / "reference/http/index.html").read_text().partition('class="md-tabs"')[2])
+    wanted = {name for name in PAGES if name not in ("source", "journey")}
+    shown = {urljoin("http://site/reference/http/", link) for link in targets.links}
+    assert not [name for name in wanted if urljoin("http://site/", PAGES[name]) not in shown]
 
 
 def test_only_this_machine_is_named(site):

@@ -15,7 +15,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.show import svg
-from clew.site import drawing, explorer, notebooks, quoting, recorded, reference, web
+from clew.site import docstrings, drawing, explorer, notebooks, quoting, recorded, reference, web
 
 MARKER = re.compile(r"(^ +)?\{\{ ([a-z_]+)((?: [^}]+)?) \}\}", re.MULTILINE)
 
@@ -193,9 +193,9 @@ class Markers:
         """The API's operations and schemas."""
         return reference.http_api()
 
-    def modules(self, *names: str) -> str:
-        """The Python API of modules, or of single members of them (`clew.lab.notebook:Stage`), from its docstrings."""
-        return "\n\n".join(f"::: {name}" for name in names)
+    def python(self, package: str) -> str:
+        """What people import from a package, from its docstrings."""
+        return docstrings.reference(package)
 
     def notebooks(self) -> str:
         """A link to every notebook."""

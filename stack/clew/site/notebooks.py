@@ -15,7 +15,7 @@ from clew.site import quoting
 
 FOLDER = ROOT / "notebooks"
 STYLE = re.compile(r"(?s)<style>.*?</style>")
-LINK = re.compile(r"(?<=\]\()(?!#|[a-z]+:)([^)#\s]*)(#[^)\s]*)?(?=\))")
+LINK = re.compile(r"""(?:(?<=\]\()|(?<=href="))(?!#|[a-z]+:)([^)"#\s]*)(#[^)"\s]*)?(?=[)"])""")
 
 Cell = dict[str, Any]
 
@@ -76,7 +76,7 @@ def _output(output: dict[str, Any]) -> tuple[str, str]:
         shown = _one_line(STYLE.sub("", text))
     else:
         text = html.escape("".join(data.get("text/plain", output.get("text", ""))).rstrip("\n"))
-        shown = _one_line(f'<pre tabindex="0" role="region" aria-label="Output">{text}</pre>')
+        shown = _one_line(f'<pre tabindex="0">{text}</pre>')
     facts = {key for key in output.get("metadata", {}).get("clew", {}) if key != "replay"}
     if facts:
         return f'<details class="output"><summary>What it showed</summary>{shown}</details>', style
@@ -85,7 +85,8 @@ def _output(output: dict[str, Any]) -> tuple[str, str]:
 
 def _one_line(text: str) -> str:
     kept = re.sub(r"(?s)<pre.*?</pre>", lambda found: found[0].replace("\n", "&#10;"), text)
-    return kept.replace("\n", " ").strip()
+    # A header cell that says nothing is an empty cell to a screen reader.
+    return kept.replace("\n", " ").replace("<th></th>", "<td></td>").strip()
 
 
 def linked(text: str, from_page: str, pages: frozenset[str]) -> str:
