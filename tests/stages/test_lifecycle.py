@@ -282,7 +282,7 @@ class FullDisk:
         (["trace", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
         (["logs", "1"], {}, "Stage 1 is not up", "make stage-1 up"),
         (["diff", "0"], {}, "Stage 0 is the first", "make stage-1 diff"),
-        (["trace", "1", "--data", "[1"], {}, "DATA is no JSON", "make stage-1 send"),
+        (["trace", "1", "--data", "[1"], {}, "DATA cannot be sent", "make stage-1 send"),
         (["trace", "1", "--type", "nope"], {}, "no task type 'nope'", "make stage-1 send"),
     ],
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
-from typing import NoReturn
 
 import click
 
@@ -13,6 +13,9 @@ from clew.cli import many, stage
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.show import terminal
+from clew.stacks.stack import on_these_ports
+
+STACK_COMMANDS = ("make stage-", "make journey", "make lattice", "make doctor", "make down")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,29 +27,60 @@ for command in (*stage.COMMANDS, *many.COMMANDS):
     cli.add_command(command)
 
 
-def fail(error: ClewError) -> NoReturn:
-    if "--json" in sys.argv and not isinstance(error, Reported):
-        terminal.data({"error": error.message, "next": error.next_step})
-    terminal.error(error)
-    sys.exit(1)
-
-
 def main() -> None:
     """Run a command; a known problem ends with exit code 1 and the next command to type."""
     for ended in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ended, signal.default_int_handler)  # clean up as after Ctrl-C
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the encoding is, no character ends the command
+    sys.exit(run())
+
+
+def run() -> int:
+    """Run the command that was typed; return its exit code."""
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()  # an output that cannot be written is an error, too
     except ClewError as error:
-        fail(error)
+        return fail(error)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        next_step = "python -m clew --help"
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            next_step = f"{error.ctx.command_path} --help"
+        return fail(ClewError(error.format_message(), next_step), exit_code=2)
     except (KeyboardInterrupt, click.Abort):
-        terminal.error(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"))
-        sys.exit(130)
+        return fail(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"), exit_code=130)
     except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
+    except RecursionError:
+        return fail(ClewError("Something is nested too deeply to be shown.", "make doctor"))
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        fail(ClewError(f"{error.strerror or error}{where}.", "make doctor"))
+        return fail(ClewError(f"{error.strerror or error}{where}.", "make doctor"))
+    return 0
+
+
+def fail(error: ClewError, exit_code: int = 1) -> int:
+    """Print a problem, with `--json` as a document as well; return the exit code."""
+    next_step = with_ports(error.next_step)
+    try:
+        if "--json" in sys.argv and not isinstance(error, Reported):
+            terminal.data({"error": error.message, "next": next_step})
+        sys.stdout.flush()
+    except OSError:
+        discard_output()
+    terminal.error(ClewError(error.message, next_step))
+    return exit_code
+
+
+def with_ports(command: str) -> str:
+    """Return a command to type, with CLEW_PORTS where it concerns a stack and the ports are not the default ones."""
+    try:
+        return on_these_ports(command) if command.startswith(STACK_COMMANDS) else command
+    except ClewError:  # CLEW_PORTS itself is wrong, and the message is about that
+        return command
+
+
+def discard_output() -> None:
+    """Send what is left of standard output nowhere: else Python fails on it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,9 +27,9 @@ from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
 
 def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
     try:
-        return client.request_body(task_type, None if data is None else json.loads(data))
+        return client.request_body(task_type, None if data is None else client.parsed_data(data))
     except ValueError as error:
-        raise ClewError(f"DATA is no JSON: {error}.", stack.command("send")) from None
+        raise ClewError(f"DATA cannot be sent: {error}.", stack.command("send")) from None
     except ClewError as error:
         raise ClewError(error.message, stack.command("send")) from None
 
@@ -63,7 +63,7 @@ def down(stage: str, clean: bool, as_json: bool) -> None:
     for stack in stacks:
         try:
             ended[stack.name] = lifecycle.down(stack)
-        except ClewError as error:  # the others are to be ended all the same
+        except ClewError as error:  # end the others all the same
             errors.append(error)
     if errors:
         raise ClewError("\n".join(dict.fromkeys(error.message for error in errors)), errors[0].next_step)
@@ -153,7 +153,7 @@ def trace(
 @stage_argument
 @as_json
 def check(stage: str, as_json: bool) -> None:
-    """Hold a traced request against the truth table; exit 1 when they differ."""
+    """Compare a traced request with the truth table; exit 1 when they differ."""
     run = traces.trace(stage_stack(stage))
     said = f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}."
     try:
@@ -184,10 +184,12 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
     """Search all nine services' logs at once, in time order."""
     stack = stage_stack(stage)
     driver = driver_of(stack)
+    try:
+        only = checked_service(service) if service else None
+    except ClewError as error:
+        raise ClewError(error.message, stack.command("status")) from None
     began = time.monotonic()
-    lines = logs.read(driver)
-    if service:
-        lines = [line for line in lines if line["service"] == checked_service(service)]
+    lines = [line for line in logs.read(driver) if only in (None, line["service"])]
     if wanted:
         lines = logs.with_id(lines, wanted)
     if as_json:
@@ -210,8 +212,9 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
 @type_option
 @as_json
 def message(stage: str, correlation_id: str | None, task_type: str, as_json: bool) -> None:
-    """Show the raw Celery message of a request as it lies in Redis; the workers stop consuming for that moment."""
-    found = messages.message(stage_stack(stage), correlation_id, client.request_body(task_type))
+    """Show the raw Celery message of a request in Redis; the workers stop consuming for that moment."""
+    stack = stage_stack(stage)
+    found = messages.message(stack, correlation_id, body_of(stack, task_type, None))
     terminal.data(found) if as_json else terminal.message(found)
 
 

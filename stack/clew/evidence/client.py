@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from clew.stacks.stack import Stack
 from taskqueue.contract import FINAL_STATES, HEADER
 
 RESULT_SECONDS = 30
+NGINX_SECONDS = 10  # how long nginx waits for an API server (`proxy_read_timeout`)
+ANSWER_SECONDS = 15  # longer, so that nginx has said which side did not answer before the client gives up
 
 _POSITIONS = [{"symbol": "AAPL", "quantity": 100, "price": 150.0}]
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -83,13 +86,38 @@ def ask(stack: Stack, method: str, task_id: str) -> dict[str, Any]:
             answer = client.request(method, f"/api/v1/tasks/{task_id}")
     except httpx.HTTPError as error:
         raise ClewError(f"{stack.title} does not answer at {stack.url}: {error}.", stack.command("status")) from None
-    return {"method": method, "task_id": task_id, "status_code": answer.status_code, "body": answer.json()}
+    return {"method": method, "task_id": task_id, "status_code": answer.status_code, "body": _body(answer)}
+
+
+def _body(answer: httpx.Response) -> dict[str, Any]:
+    """Return the JSON object of an answer; anything else becomes an object with its text as `detail`."""
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        body = None
+    return body if isinstance(body, dict) else {"detail": answer.text[:500]}
+
+
+def parsed_data(text: str) -> dict[str, Any]:
+    """Return a request's `data` from its JSON text.
+
+    Raises:
+        ValueError: it is not a JSON object that can be sent: NaN, numbers without end, lone surrogates, deep nesting.
+    """
+    try:
+        data = json.loads(text)
+        json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"it is {text[:40]!r}, not an object such as {{}}")
+    return data
 
 
 def _client(stack: Stack, service: str = NGINX) -> httpx.Client:
     url = stack.url if service == NGINX else f"http://127.0.0.1:{stack.ports[service]}"
     # Not through a proxy that the environment may name: this is loopback.
-    return httpx.Client(base_url=url, timeout=10, trust_env=False)
+    return httpx.Client(base_url=url, timeout=ANSWER_SECONDS, trust_env=False)
 
 
 def send(
@@ -103,6 +131,9 @@ def send(
     sent_id = correlation_id if correlation_id is not None else new_id()
     try:
         headers = {HEADER.encode(): sent_id.encode()}
+    except UnicodeEncodeError:
+        raise ClewError("The ID is not valid UTF-8 text.", stack.command("send ID=MY-TRACE-123")) from None
+    try:
         with _client(stack, service) as client:
             sent_at = time.time()
             answer = client.post("/api/v1/tasks", json=body or request_body(), headers=headers)
@@ -112,21 +143,22 @@ def send(
             f"This ID cannot be sent in a header: {error}.", stack.command("send ID=MY-TRACE-123")
         ) from None
     except httpx.HTTPError as error:
-        reason = f"{service} of {stack.title} does not answer at 127.0.0.1:{stack.ports[service]}: {error}."
+        reason = (
+            f"{service} of {stack.title} does not answer at 127.0.0.1:{stack.ports[service]}: {error or 'no data'}."
+        )
         raise ClewError(reason, stack.command("status")) from None
-    try:
-        answered = answer.json()
-    except ValueError:
-        answered = {"detail": answer.text}
-    return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get(HEADER, ""), answered)
+    return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get(HEADER, ""), _body(answer))
 
 
 def refused(stack: Stack, answer: Answer) -> ClewError:
-    """Return the error for a request that was not taken in, with every field that the API complains of."""
-    errors = [f"{error['field']}: {error['message']}" for error in answer.body.get("errors", [])]
-    text = "\n  ".join(
-        [f"{stack.title} answered {answer.status_code}: {answer.body.get('detail', answer.body)}", *errors]
-    )
+    """Return the error for a request that was not accepted, with every field that the API complains about."""
+    text = f"{stack.title} answered {answer.status_code}: {answer.body.get('detail', answer.body)}"
+    if answer.status_code >= 500 and answer.ms >= NGINX_SECONDS * 1000:
+        text += f"\n  nginx waited {NGINX_SECONDS} s for an API server, which did not answer."
+    errors = answer.body.get("errors")
+    for error in errors if isinstance(errors, list) else []:
+        fields = error if isinstance(error, dict) else {}
+        text += f"\n  {fields.get('field', 'error')}: {fields.get('message', error)}"
     return ClewError(text, stack.command("status" if answer.status_code >= 500 else "send"))
 
 
@@ -136,11 +168,13 @@ def send_task(
     """Send one task request that must be taken in.
 
     Raises:
-        ClewError: it was answered anything but 201.
+        ClewError: the answer is not 201, or has no task ID.
     """
     answer = send(stack, correlation_id, body, service)
     if answer.status_code != 201:
         raise refused(stack, answer)
+    if not isinstance(answer.body.get("task_id"), str):
+        raise ClewError(f"{stack.title} answered 201 without a task ID: {answer.body}", stack.command("diff"))
     return answer
 
 
@@ -172,14 +206,18 @@ def result(stack: Stack, task_id: str, seconds: float = RESULT_SECONDS) -> dict[
             try:
                 answer = client.get(f"/api/v1/tasks/{task_id}")
             except httpx.HTTPError as error:
-                trouble = f"; the last answer was none: {error}"
+                trouble = f"; the API did not answer: {error}"
                 return False
             if answer.is_client_error:
                 raise ClewError(f"The API answered {answer.status_code}: {answer.text}", stack.command("status"))
             if answer.is_server_error:
                 trouble = f"; the last answer was {answer.status_code}: {answer.text}"
                 return False
-            state.update(answer.json())
+            body = _body(answer)
+            if not {"status", "result", "error"} <= body.keys():
+                trouble = f"; the last answer was not a task: {answer.text[:200]}"
+                return False
+            state.update(body)
             trouble = f"; it is {state['status']}"
             return state["status"] in FINAL_STATES
 
