@@ -1,0 +1,190 @@
+"""Traces, checks and their commands on a stage that is up without any service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from fake_stack import TASK_ID, FakeDriver
+
+from clew import ladder
+from clew.cli import cli
+from clew.cli import stage as commands
+from clew.core.errors import ClewError
+from clew.core.lines import Line
+from clew.evidence import client, journey, trace
+from clew.evidence.trace import Hop, Run, check, find_hops, where_it_ends
+from clew.stacks import freshness
+from clew.stacks.services import checked_service
+from clew.stacks.stack import stage_stack
+
+ANSWER = client.Answer("MINE", 1000.0, 20.0, 201, "", {"task_id": "task-1"})
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
+    """Stage 3, up and current."""
+    driver = FakeDriver("11100")
+    transport = httpx.MockTransport(driver.answer)
+    monkeypatch.setattr(client, "_client", lambda *_: httpx.Client(transport=transport, base_url="http://fake"))
+    monkeypatch.setattr(trace, "driver_of", lambda stack: driver)
+    monkeypatch.setattr(commands, "driver_of", lambda stack: driver)
+    monkeypatch.setattr(freshness, "require_current", lambda *_: None)
+    monkeypatch.setattr(freshness, "ran_folder", lambda stack: stack.folder)
+    return driver
+
+
+def test_a_trace_on_the_fake_stage(fake: FakeDriver) -> None:
+    run = trace.trace(stage_stack(3), "MINE")
+
+    assert run.verdicts == ("kept", "kept", "kept", "missing", "missing")
+    assert run.as_predicted
+    assert run.ends_in is not None
+    assert run.ends_in["hop"] == "queue-service"
+    assert run.ends_in["file"] == "stages/03-task-service/fastapi-app/services/queue_service.py"
+    assert run.edited == []
+    assert Run.from_json(run.to_json()) == run
+
+
+def test_the_commands_say_so(fake: FakeDriver) -> None:
+    found = json.loads(CliRunner().invoke(cli, ["trace", "3", "--id", "MINE", "--json"]).stdout)
+    assert [hop["verdict"] for hop in found["hops"]] == ["kept", "kept", "kept", "missing", "missing"]
+
+    assert CliRunner().invoke(cli, ["check", "3"]).exit_code == 0
+    lines = json.loads(CliRunner().invoke(cli, ["logs", "3", "--id", TASK_ID, "--json"]).stdout)
+    assert {line["task_id"] for line in lines} == {TASK_ID}
+
+
+def test_check_fails_when_a_layer_does_what_its_stage_does_not(fake: FakeDriver) -> None:
+    fake.mix = "11110"
+
+    failed = CliRunner().invoke(cli, ["check", "3"])
+
+    assert isinstance(failed.exception, ClewError)
+    assert "queue-service is kept, expected missing" in failed.exception.message
+
+
+def test_control_characters_in_logs_are_shown_escaped(fake: FakeDriver) -> None:
+    fake.texts["flower"].append("\x1b]2;title\x07")
+
+    assert r"\x1b]2;title\x07" in CliRunner().invoke(cli, ["logs", "3"]).stdout
+
+
+def test_an_unknown_service_leads_to_the_status_of_the_same_stage(fake: FakeDriver) -> None:
+    failed = CliRunner().invoke(cli, ["logs", "5", "--service", "nope"])
+
+    assert isinstance(failed.exception, ClewError)
+    assert failed.exception.next_step.startswith("make stage-5 status")
+
+
+def a_run(stage: int | None, mix: str, verdicts: str) -> Run:
+    words = {"k": "kept", "r": "replaced", "m": "missing", "u": "unknown"}
+    hops = [Hop(hop, words[letter]) for hop, letter in zip(ladder.HOPS, verdicts, strict=True)]
+    return Run(stage, mix, "f", "local", "MINE", "MINE", "task-1", "SUCCESS", 1000.0, 20.0, None, None, hops, [])
+
+
+def test_a_mix_with_an_edited_layer_can_be_checked_and_saved() -> None:
+    run = a_run(None, "11?00", "kkkmm")
+
+    assert run.expected == ("kept", "kept", "unknown", "missing", "missing")
+    assert run.as_predicted
+    assert not a_run(None, "11?00", "kmkmm").as_predicted
+    assert run.to_json()["edited"] == ["f/fastapi-app/services/task_service.py"]
+    assert Run.from_json(run.to_json()) == run
+
+
+def test_check_names_the_edited_file() -> None:
+    with pytest.raises(ClewError, match=r"f/fastapi-app/services/queue_service\.py is edited"):
+        check(a_run(3, "11110", "kkkkm"))
+
+
+def test_the_trail_ends_in_the_file_that_ran(tmp_path: Path) -> None:
+    layer = ladder.LAYERS[3]
+    ran = tmp_path / layer.file
+    ran.parent.mkdir(parents=True)
+    ran.write_text("\n" * 6 + layer.anchor + "\n")
+
+    hops = a_run(3, "11100", "kkkmm").hops
+
+    assert where_it_ends(hops, tmp_path, "stages/x") == {"hop": layer.hop, "file": f"stages/x/{layer.file}", "line": 7}
+    assert where_it_ends(a_run(5, "11111", "kkkkk").hops, tmp_path, "stages/x") is None
+
+
+def test_a_truncated_id_is_not_kept() -> None:
+    assert trace._verdict("MIN", "MINE") == "replaced"
+    assert trace._verdict("MINE-2", "MINE") == "replaced"
+
+
+def line(service: str, ts: float, **fields: object) -> Line:
+    return {"ts": ts, "service": service, "message": "m", **fields}
+
+
+HOP_LINES = [
+    line("nginx-loadbalancer", 1000.019, hop="nginx", correlation_id="X", method="POST", request_time=0.018),
+    line("fastapi-server-1", 1000.003, hop="routes", correlation_id=None),
+    line("fastapi-server-1", 1000.004, hop="task-service", correlation_id=None),
+    line("fastapi-server-1", 1000.005, hop="queue-service", correlation_id=None, task_id="task-1"),
+    line("celery-worker-1", 1000.030, hop="worker", correlation_id=None, task_id="task-1"),
+]
+
+
+def own(further: list[Line]) -> list[Line]:
+    return [found for found in find_hops(HOP_LINES + further, ANSWER)[1] if found in further]
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        line("fastapi-server-2", 1000.004),
+        line("fastapi-server-1", 1000.5),
+        line("fastapi-server-1", 1000.004, method="GET"),
+        line("celery-worker-1", 1000.031, task_id="task-2"),
+        line("fastapi-server-2", 1000.5, request_id="MINE"),
+    ],
+)
+def test_a_stranger_s_line_is_not_the_request_s(stranger: Line) -> None:
+    assert own([stranger]) == []
+
+
+@pytest.mark.parametrize(
+    "of_request",
+    [
+        line("fastapi-server-1", 1000.004),
+        line("celery-worker-1", 1000.05, task_id="task-1"),
+        line("fastapi-server-2", 1000.004, request_id="MINE"),
+    ],
+)
+def test_a_line_of_the_request_is_its_own(of_request: Line) -> None:
+    assert own([of_request]) == [of_request]
+
+
+def test_in_crowded_logs_the_time_tells_nothing() -> None:
+    other = line("nginx-loadbalancer", 1000.018, hop="nginx", correlation_id="Y", method="POST", request_time=0.01)
+
+    assert own([other, line("fastapi-server-1", 1000.004)]) == []
+
+
+def test_of_twelve_requests_at_once_the_trace_says_that_it_cannot_know() -> None:
+    lines = [{**one, "task_id": f"task-{n}"} if "task_id" in one else dict(one) for n in range(12) for one in HOP_LINES]
+
+    hops, _ = find_hops(lines, ANSWER)
+
+    assert [hop.candidates for hop in hops] == [12, 12, 12, 1, 1]
+    assert all(hop.id is None and hop.service is None and hop.ms is None for hop in hops[:3])
+    assert [hop.verdict for hop in hops] == ["replaced", *["missing"] * 4]
+
+
+def test_a_lattice_with_one_wrong_run_fails_and_names_it() -> None:
+    journey.require_predicted([a_run(None, "11100", "kkkmm")], "lattice")
+    with pytest.raises(ClewError, match="11100: kept, kept, kept, kept, missing"):
+        journey.require_predicted([a_run(None, "11100", "kkkmm"), a_run(None, "11100", "kkkkm")], "lattice")
+
+
+def test_a_service_is_found_by_the_start_of_its_name_if_only_one_matches() -> None:
+    assert checked_service("redis") == "redis-broker"
+    for name in ("fastapi", "celery-worker", "nope"):
+        with pytest.raises(ClewError, match="no service"):
+            checked_service(name)
