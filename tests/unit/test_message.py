@@ -271,3 +271,10 @@ def test_a_worker_that_was_told_to_stop_in_another_way_consumes_again(worker: An
     heartbeat(worker).beat(consumer)
 
     assert sorted(consumer.names) == sorted(QUEUES)
+
+
+def test_a_hold_expires_from_its_first_moment(server: fakeredis.FakeServer) -> None:
+    redis = fakeredis.FakeRedis(server=server)
+
+    with message._held(redis):
+        assert 0 < redis.pttl(HOLD_KEY) <= message.HOLD_SECONDS * 1000
