@@ -83,8 +83,14 @@ docs: docs-packages ## serve the site at http://127.0.0.1:8100 (DOCS_PORT=…)
 docs-build: docs-packages ## build the site into site/; any warning is an error
 	@$(MKDOCS) build --strict
 
-docs-test: test-packages ## test the site in a real browser
+docs-test: test-packages chromium ## test the site in a real browser
 	@.venv/bin/python -m pytest tests/docs
+
+.PHONY: chromium
+chromium: # installed only where that needs no password; otherwise pytest says what to type
+	@command -v chromium chromium-browser google-chrome-stable google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0; \
+	    apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 

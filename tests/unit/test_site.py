@@ -179,6 +179,7 @@ def test_a_notebook_s_outputs_that_answer_a_prediction_are_folded(tmp_path):
 def test_a_notebook_s_links_lead_to_pages():
     known = frozenset({"notebooks/01-a.md", "layers.md", "source/stages/00/x.py.md"})
     text = "[next](01-a.ipynb) [layers](../docs/layers.md#a-b) [file](../stages/00/x.py) [out](https://example.org)"
+    assert notebooks.linked('<a href="01-a.ipynb#x">', "notebooks/00-b.md", known) == '<a href="../01-a/#x">'
     assert notebooks.linked(text, "notebooks/00-b.md", known) == (
         "[next](01-a.md) [layers](../layers.md#a-b) [file](../source/stages/00/x.py.md) [out](https://example.org)"
     )

@@ -11,11 +11,11 @@ from typing import Any
 
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT
-from clew.site import quoting
+from clew.site import quoting, web
 
 FOLDER = ROOT / "notebooks"
 STYLE = re.compile(r"(?s)<style>.*?</style>")
-LINK = re.compile(r"""(?:(?<=\]\()|(?<=href="))(?!#|[a-z]+:)([^)"#\s]*)(#[^)"\s]*)?(?=[)"])""")
+LINK = re.compile(r"""(?:\]\(|href=")(?!#|[a-z]+:)([^)"#\s]*)(#[^)"\s]*)?(?=[)"])""")
 
 Cell = dict[str, Any]
 
@@ -97,10 +97,13 @@ def linked(text: str, from_page: str, pages: frozenset[str]) -> str:
     """
 
     def led(found: re.Match[str]) -> str:
-        wanted = posixpath.normpath(posixpath.join("notebooks", found[1]))
+        in_html, path, anchor = found[0][:5] == "href=", found[1], found[2] or ""
+        wanted = posixpath.normpath(posixpath.join("notebooks", path))
         for target in (wanted.removeprefix("docs/"), wanted.replace(".ipynb", ".md"), quoting.source_page(wanted)):
+            if target in pages and in_html:  # no generator corrects it
+                return f'href="{web.relative(target, from_page)}{anchor}'
             if target in pages:
-                return posixpath.relpath(target, posixpath.dirname(from_page)) + (found[2] or "")
-        raise ClewError(f"{from_page}: {found[1]} is not a page of the site.", "correct the link in the notebook")
+                return "](" + posixpath.relpath(target, posixpath.dirname(from_page)) + anchor
+        raise ClewError(f"{from_page}: {path} is not a page of the site.", "correct the link in the notebook")
 
     return LINK.sub(led, text)
