@@ -70,10 +70,10 @@ class LocalDriver:
     def down(self) -> None:
         if self.supervisor.answers():
             with contextlib.suppress(ClewError):  # what is left then is ended below
-                seconds = max(info["stop_seconds"] for info in self._infos().values())
+                self._end(list(self._infos()))  # all at once; a shutdown alone would end them one after the other
                 pid = self.supervisor.call("supervisor.getPID")
                 self.supervisor.call("supervisor.shutdown")
-                wait_until(lambda: self._has_ended(pid), seconds + 10, "supervisord to end", "", every=0.05)
+                wait_until(lambda: self._has_ended(pid), 10, "supervisord to end", "", every=0.05)
         processes.end(self.processes())
         self.supervisor.remove_socket()
         shutil.rmtree(self.home, ignore_errors=True)
