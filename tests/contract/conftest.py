@@ -31,7 +31,7 @@ def stack_up(request: pytest.FixtureRequest) -> Iterator[Up]:
     for verb in (driver.kill, driver.stop, driver.start, driver.pause, driver.unpause):
         with pytest.raises(ClewError):
             verb(SERVICES[0])
-    driver.down()  # once more: there is nothing to do
+    driver.down()  # again: there is nothing to do
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
     monkeypatch.setattr(table, "STAGES", tmp_path / "stages")
     assert ladder.disagreements() == []
 
-    (ladder.stage(3).folder / "celery-worker/tasks.py").write_text("# mended here only\n")
+    (ladder.stage(3).folder / "celery-worker/tasks.py").write_text("# fixed here only\n")
     (ladder.stage(4).folder / "notes.txt").touch()
     (ladder.stage(1).folder / "README.md").unlink()
 
@@ -57,7 +57,7 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
     with pytest.raises(ClewError, match=r"overwritten: stages/03-task-service/celery-worker/tasks\.py") as refused:
         ladder.rewrite()
     assert refused.value.next_step == "make ladder FORCE=1"
-    assert (ladder.stage(3).folder / "celery-worker/tasks.py").read_text() == "# mended here only\n"
+    assert (ladder.stage(3).folder / "celery-worker/tasks.py").read_text() == "# fixed here only\n"
 
     untouched = (ladder.stage(3).folder / "nginx/nginx.conf").stat().st_ctime_ns
     ladder.rewrite(force=True)

@@ -82,5 +82,5 @@ def with_ports(command: str) -> str:
 
 
 def discard_output() -> None:
-    """Send what is left of standard output nowhere: else Python fails on it once more when it ends."""
+    """Send what is left of standard output nowhere: otherwise Python fails on it again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ from clew.stacks.stack import Stack, stage_stack
 
 CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
 LINES_SECONDS = 20
-DERIVED = ("edited", "expected", "task_ms", "unusable")  # what `Run.to_json` tells beside the fields
+DERIVED = ("edited", "expected", "task_ms", "unusable")  # what `Run.to_json` tells besides the fields
 
 
 @dataclass

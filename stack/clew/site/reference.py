@@ -185,7 +185,7 @@ def _number(value: Any) -> Any:
 
 
 def _note(schema: dict[str, Any]) -> str:
-    """What a schema says beside its type: limits, pattern, description."""
+    """What a schema says besides its type: limits, pattern, description."""
     limits = {
         "minimum": "at least",
         "exclusiveMinimum": "more than",
