@@ -114,7 +114,7 @@ lock: ## pin the dependencies of pyproject.toml again
 	@sh stack/requirements/lock.sh
 
 clean: ## stop everything, then remove .venv and .clew
-	@if [ -x .venv/bin/python ]; then $(CLEW) down all --clean; fi
+	@if [ -x .venv/bin/python ] && [ -e .venv/made-run ]; then $(CLEW) down all --clean; fi
 	@rm -rf .venv .clew
 
 run-packages:

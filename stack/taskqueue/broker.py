@@ -37,11 +37,20 @@ def state_of(task_id: str) -> dict[str, Any] | None:
 def withdraw(task_id: str) -> bool:
     """Remove a task that no worker has fetched yet from its queue and mark it REVOKED; tell whether it was there."""
     for queue in QUEUES:
-        for message in client.lrange(queue, 0, -1):
-            if json.loads(message)["headers"]["id"] == task_id and client.lrem(queue, 1, str(message)):
+        for message in map(str, client.lrange(queue, 0, -1)):
+            if _task_of(message) == task_id and client.lrem(queue, 1, message):
                 _write_state(task_id, "REVOKED")
                 return True
     return False
+
+
+def _task_of(message: str) -> str | None:
+    """Return the task ID of a message; None if it is not a message of Celery's."""
+    try:
+        task_id = json.loads(message)["headers"]["id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return str(task_id)
 
 
 def depths() -> dict[str, int]:

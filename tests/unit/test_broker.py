@@ -38,6 +38,14 @@ def test_a_waiting_task_is_withdrawn_and_the_others_are_left(redis: FakeRedis, q
     assert broker.state_of("before") is None
 
 
+@pytest.mark.parametrize("foreign", ["", "7", "null", "{}", '{"headers": null}', '{"headers": {}}', "\x00"])
+def test_a_message_that_is_not_celerys_is_passed_over(redis: FakeRedis, foreign: str) -> None:
+    redis.rpush("high", foreign, message("wanted"))
+
+    assert broker.withdraw("wanted")
+    assert redis.lrange("high", 0, -1) == [foreign]
+
+
 def test_a_task_that_a_worker_fetches_at_this_moment_is_not_withdrawn(
     redis: FakeRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,48 @@ def test_up_restarts_only_the_services_whose_files_changed(
     assert driver.asked == [("down",), ("up",)]
 
 
+def test_a_file_that_is_edited_during_an_up_counts_as_edited(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(stack.folder, tmp_path / "copy")
+    stack = replace(stack, folder=tmp_path / "copy")
+    driver = FakeDriver(dict.fromkeys(SERVICES, "absent"))
+    use(driver, monkeypatch)
+    tasks = stack.folder / "celery-worker/tasks.py"
+
+    lifecycle.up(stack, lambda text: tasks.write_text("# edited while it starts\n") and None)
+
+    assert set(freshness.changed_since_start(stack, driver)) == set(WORKERS)
+
+
+def test_an_error_of_the_roll_back_does_not_hide_the_first(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver(dict.fromkeys(SERVICES, "absent"), fails=True)
+    use(driver, monkeypatch)
+
+    def down() -> None:
+        raise ClewError("Docker hangs.", "make doctor")
+
+    monkeypatch.setattr(driver, "down", down)
+    with pytest.raises(ClewError, match=r"(?s)half-way.*could not be ended: Docker hangs"):
+        lifecycle.up(stack, print)
+
+
+def test_a_borrowed_stack_that_was_up_stays_up(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver(dict.fromkeys(SERVICES, "running"))
+    use(driver, monkeypatch)
+    with lifecycle.borrowed(stack, print):
+        pass
+    assert driver.asked == [("up",)]
+
+
+def test_a_borrowed_stack_that_was_down_is_down_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = FakeDriver(dict.fromkeys(SERVICES, "absent"))
+    use(driver, monkeypatch)
+    with lifecycle.borrowed(stack, print):
+        monkeypatch.setattr(lifecycle, "running_driver", lambda *_, **__: driver)
+    assert driver.asked == [("up",), ("down",)]
+
+
 def test_without_notes_a_file_that_changed_after_the_start_counts_as_edited(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from clew.lab.backend import CannotStart, progress, replay_wanted
 from clew.lab.live import LiveStage
 from clew.lab.receivers import LiveRollout, ReceiversFirst
 from clew.lab.stage import Stage
+from clew.stacks.drivers.local import LocalDriver
+from clew.stacks.lifecycle import Started
 from clew.stacks.stack import stage_stack
 
 SENT = "MY-TRACE-123"
@@ -214,17 +216,18 @@ def stack_1(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     up = False
 
-    def start(*_: object) -> None:
+    def start(*_: object) -> Started:
         nonlocal up
-        up = True
+        was_down, up = not up, True
         done.append("up")
+        return Started(LocalDriver(stage_stack(1)), 1.0, was_down)
 
     def stop(*_: object) -> None:
         nonlocal up
         up = False
         done.append("down")
 
-    monkeypatch.setattr(live.lifecycle, "up", start)
+    monkeypatch.setattr(live.lifecycle, "start", start)
     monkeypatch.setattr(live.lifecycle, "down", stop)
     monkeypatch.setattr(live.client, "warm_up", lambda stack: done.append("warm up"))
     monkeypatch.setattr(live, "running_driver", lambda stack: FakeDriver() if up else None)
@@ -285,7 +288,7 @@ def test_only_a_failed_start_may_be_replayed(stack_1: list[str], monkeypatch: py
     assert not isinstance(told.value, CannotStart)
     stack_1.clear()
     live.lifecycle.down(stage_stack(1))
-    monkeypatch.setattr(live.lifecycle, "up", fails)
+    monkeypatch.setattr(live.lifecycle, "start", fails)
     with pytest.raises(CannotStart, match="Port 8010") as told:
         LiveStage(stage_stack(1)).up()
     assert told.value.next_step == "make stage-1 up PORT=8888"

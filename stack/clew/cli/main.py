@@ -30,7 +30,8 @@ for command in (*stage.COMMANDS, *many.COMMANDS):
 def main() -> None:
     """Run a command; a known problem ends with exit code 1 and the next command to type."""
     for ended in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, signal.default_int_handler)  # clean up as after Ctrl-C
+        if signal.getsignal(ended) is not signal.SIG_IGN:  # which nohup asks for
+            signal.signal(ended, signal.default_int_handler)  # clean up as after Ctrl-C
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the encoding is, no character ends the command
     sys.exit(run())

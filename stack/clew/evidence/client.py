@@ -85,7 +85,10 @@ def ask(stack: Stack, method: str, task_id: str) -> dict[str, Any]:
         with _client(stack) as client:
             answer = client.request(method, f"/api/v1/tasks/{task_id}")
     except httpx.HTTPError as error:
-        raise ClewError(f"{stack.title} does not answer at {stack.url}: {error}.", stack.command("status")) from None
+        raise ClewError(
+            f"{stack.title} does not answer at {stack.url}: {str(error) or 'no data'}.",
+            stack.command("status"),
+        ) from None
     return {"method": method, "task_id": task_id, "status_code": answer.status_code, "body": _body(answer)}
 
 
@@ -143,9 +146,8 @@ def send(
             f"This ID cannot be sent in a header: {error}.", stack.command("send ID=MY-TRACE-123")
         ) from None
     except httpx.HTTPError as error:
-        reason = (
-            f"{service} of {stack.title} does not answer at 127.0.0.1:{stack.ports[service]}: {error or 'no data'}."
-        )
+        where = f"127.0.0.1:{stack.ports[service]}"
+        reason = f"{service} of {stack.title} does not answer at {where}: {str(error) or 'no data'}."
         raise ClewError(reason, stack.command("status")) from None
     return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get(HEADER, ""), _body(answer))
 
@@ -198,18 +200,20 @@ def result(stack: Stack, task_id: str, seconds: float = RESULT_SECONDS) -> dict[
     """
     state: dict[str, Any] = {}
     trouble = ""
+    refusal: ClewError | None = None
 
     with _client(stack) as client:
 
         def finished() -> bool:
-            nonlocal trouble
+            nonlocal trouble, refusal
             try:
                 answer = client.get(f"/api/v1/tasks/{task_id}")
             except httpx.HTTPError as error:
-                trouble = f"; the API did not answer: {error}"
+                trouble = f"; the API did not answer: {str(error) or 'no data'}"
                 return False
             if answer.is_client_error:
-                raise ClewError(f"The API answered {answer.status_code}: {answer.text}", stack.command("status"))
+                refusal = ClewError(f"The API answered {answer.status_code}: {answer.text}", stack.command("status"))
+                return True
             if answer.is_server_error:
                 trouble = f"; the last answer was {answer.status_code}: {answer.text}"
                 return False
@@ -225,4 +229,6 @@ def result(stack: Stack, task_id: str, seconds: float = RESULT_SECONDS) -> dict[
             wait_until(finished, seconds, f"task {task_id} to be finished", stack.command("status"), every=0.05)
         except ClewError as error:
             raise ClewError(error.message.rstrip(".") + trouble + ".", error.next_step) from None
+    if refusal is not None:
+        raise refusal
     return state

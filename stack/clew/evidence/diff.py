@@ -14,7 +14,7 @@ from clew.core.lines import Line
 from clew.evidence import client
 from clew.evidence.trace import Run, trace
 from clew.stacks import lifecycle
-from clew.stacks.drivers import Say, running_driver
+from clew.stacks.drivers import Say
 from clew.stacks.stack import stage_stack
 
 SHOWN_FIELDS = ("request_id", "correlation_id", "task_id", "queue", "status_code")
@@ -91,14 +91,8 @@ def stage_diff(number: int, correlation_id: str | None, body: dict[str, Any] | N
 def run_on(number: int, correlation_id: str | None, body: dict[str, Any] | None, say: Say) -> Run:
     """Trace one request on a stage, leaving the stage up or down as it was."""
     stack = stage_stack(number)
-    was_up = running_driver(stack) is not None
-    driver, _ = lifecycle.up(stack, say)
-    try:
-        if not was_up:
+    with lifecycle.borrowed(stack, say) as started:
+        if started.was_down:
             client.warm_up(stack)
         say(f"Sending the request to {stack.title}.")
-        return trace(stack, correlation_id, body, driver)
-    finally:
-        if not was_up:
-            say(f"Taking {stack.title} down again.")
-            lifecycle.down(stack)
+        return trace(stack, correlation_id, body, started.driver)

@@ -88,7 +88,7 @@ def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> No
         driver.reload_nginx()
         ready.wait_nginx(stack, keeps_id=after[0] == "1")
         services.add(NGINX)
-    freshness.note(stack, driver, snapshot, services)
+    freshness.note(stack, driver.started(), snapshot, services)
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

@@ -97,14 +97,19 @@ def saved(path: Path) -> Notebook:
 
 @contextlib.contextmanager
 def stages_left_as_found() -> Iterator[None]:
-    """Take down what is up afterwards and was not before: a notebook that fails does not reach its own last cell."""
+    """If a notebook fails, it does not reach its own last cell: take down what is up then and was not before.
+
+    Stacks of the mixes and of strict layers are left to the command that reserved them.
+    """
     down = [stack for stack in all_stacks() if running_driver(stack) is None]
     try:
         yield
-    finally:
+    except BaseException:
         for stack in down:
             if running_driver(stack) is not None:
-                lifecycle.down(stack)
+                with contextlib.suppress(ClewError), lifecycle.reserved(stack):
+                    lifecycle.down(stack)
+        raise
 
 
 def execute(path: Path, replay: bool) -> Notebook:

@@ -39,18 +39,19 @@ class LiveStage:
         return f"{self.stack.title} is up: nine of nine services are ready.{until}"
 
     def _start(self) -> None:
+        interrupted = ClewError(f"Interrupted: {self.stack.title} is down again.", "stage.up()")
         with progress() as say:
             try:
-                lifecycle.up(self.stack, say)
-                self.started_here = True
+                self.started_here = lifecycle.start(self.stack, say).was_down
+            except KeyboardInterrupt:
+                raise interrupted from None
+            except ClewError as error:
+                raise CannotStart(error.message, error.next_step) from None
+            try:
                 client.warm_up(self.stack)
             except KeyboardInterrupt:
                 self.down()
-                raise ClewError(f"Interrupted: {self.stack.title} is down again.", "stage.up()") from None
-            except ClewError as error:
-                if self.started_here:
-                    raise
-                raise CannotStart(error.message, error.next_step) from None
+                raise interrupted from None
 
     def down(self) -> None:
         if self.started_here:
@@ -81,12 +82,12 @@ class LiveStage:
         return trace.trace(self.stack, correlation_id, client.seeded_body(data))
 
     def once(self, correlation_id: str) -> Run:
-        was_up = running_driver(self.stack) is not None
+        started_before = self.started_here
         self.up()
         try:
             return self.trace(correlation_id, None)
         finally:
-            if not was_up:
+            if not started_before:
                 self.down()
 
     def message(self, correlation_id: str) -> Data:

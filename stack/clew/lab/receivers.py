@@ -72,6 +72,7 @@ class LiveRollout:
             strict.write(self.mix, strict_stack().folder)
             self.driver, _ = lifecycle.up(strict_stack(), say)
         except ClewError as error:
+            self._release()
             raise CannotStart(error.message, error.next_step) from None
         return "Nine services with strict layers are up; none of the five is fixed."
 
@@ -79,8 +80,11 @@ class LiveRollout:
         if self.driver is not None:
             lifecycle.down(strict_stack())
             self.driver = None
-            RESERVED.close()
-            LiveRollout.reserved = False
+            self._release()
+
+    def _release(self) -> None:
+        RESERVED.close()
+        LiveRollout.reserved = False
 
     def outcomes(self, order: Sequence[str]) -> Iterator[Outcome]:
         if self.driver is None:

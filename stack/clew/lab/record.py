@@ -26,7 +26,7 @@ from clew.evidence.trace import Run, trace
 from clew.lab.receivers import LiveRollout
 from clew.lab.recordings import FOLDER, Recording
 from clew.stacks import lifecycle
-from clew.stacks.drivers import Driver, Say, running_driver
+from clew.stacks.drivers import Driver, Say
 from clew.stacks.stack import Stack, lattice_stack, stage_stack
 
 PACKAGES = {"redis-py": "redis", **{name: name for name in ("celery", "kombu", "fastapi", "uvicorn", "numpy")}}
@@ -62,14 +62,9 @@ def stages(say: Say) -> Iterator[Recording]:
     before: Run | None = None
     for this in ladder.STAGE_LIST:
         stack = stage_stack(this.number)
-        was_up = running_driver(stack) is not None
-        driver, _ = lifecycle.up(stack, say)
-        try:
-            run = recorded_run(stack, driver)
+        with lifecycle.borrowed(stack, say) as started:
+            run = recorded_run(stack, started.driver)
             found = recorded_message(stack)
-        finally:
-            if not was_up:
-                lifecycle.down(stack)
         say(f"stage {this.number}: {', '.join(run.verdicts)}")
         yield {**run.to_json(), "message": found, "log_diff": log_diff(before, run) if before else []}
         before = run
@@ -87,13 +82,11 @@ def lattice(say: Say) -> Iterator[Recording]:
 def three_ids(say: Say) -> dict[str, list[Any]]:
     """Send three requests with one ID; ask for each task by its own ID, and cancel a fourth while it waits."""
     stack = stage_stack(ladder.FIXED.number)
-    was_up = running_driver(stack) is not None
-    driver, _ = lifecycle.up(stack, say)
-    try:
+    with lifecycle.borrowed(stack, say) as started:
         client.warm_up(stack)
         runs = []
         for data in PORTFOLIOS:
-            run = cleaned_run(trace(stack, SHARED_ID, client.seeded_body(data), driver))
+            run = cleaned_run(trace(stack, SHARED_ID, client.seeded_body(data), started.driver))
             runs.append({**run.to_json(), "data": data})
         answers = [client.ask(stack, "GET", task_id) for task_id in (*(run["task_id"] for run in runs), SHARED_ID)]
         answers.append(client.ask(stack, "DELETE", runs[0]["task_id"]))
@@ -101,9 +94,6 @@ def three_ids(say: Say) -> dict[str, list[Any]]:
             task_id = client.send_task(stack, SHARED_ID, client.seeded_body(PORTFOLIOS[0])).task_id
             answers += [client.ask(stack, method, task_id) for method in ("GET", "DELETE")]
         answers.append(client.ask(stack, "GET", task_id))
-    finally:
-        if not was_up:
-            lifecycle.down(stack)
     say(f"{SHARED_ID}: {len(runs)} tasks, one more cancelled")
     return {"runs": runs, "answers": answers, "waiting": [{"sent_id": SHARED_ID, "task_id": task_id}]}
 

@@ -45,7 +45,7 @@ def strict_diff(layer: ladder.Layer, fixed: bool = False) -> list[str]:
 
 def write(mix: str, folder: Path) -> None:
     """Make `folder` a runnable stage with the strict layers of `mix`."""
-    ladder.write_mix(mix, folder)
+    ladder.write_mix(mix, folder, 8)
     for layer in ladder.LAYERS:
         path = folder / layer.file
         path.write_text(strict(path.read_text()))

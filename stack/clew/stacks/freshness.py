@@ -56,12 +56,15 @@ def compose_files(stack: Stack) -> tuple[Path, Path]:
     return stack.folder / "compose.yaml", STACK / "compose.yaml"
 
 
-def note(stack: Stack, driver: Driver, snapshot: Snapshot, services: Iterable[str] = SERVICES) -> None:
-    """Note that these services, which were started or reloaded after the snapshot was taken, run its files."""
+def note(stack: Stack, started: dict[str, float], snapshot: Snapshot, services: Iterable[str] = SERVICES) -> None:
+    """Note that these services, which were started or reloaded after the snapshot was taken, run its files.
+
+    `started` tells when each began, in seconds since the epoch.
+    """
     notes = _notes(stack)
-    for service, started in driver.started().items():
+    for service, began in started.items():
         if service in services:
-            notes[service] = {"started": started, "files": snapshot.of_service(stack, service)}
+            notes[service] = {"started": began, "files": snapshot.of_service(stack, service)}
     for name, content in snapshot.layers.items():
         hop_services = {service for service, folder in OF_STAGE.items() if name.startswith(f"{folder}/")}
         path = stack.state / "ran" / name
@@ -79,9 +82,10 @@ def forget(stack: Stack) -> None:
     shutil.rmtree(stack.state / "ran", ignore_errors=True)
 
 
-def changed_since_start(stack: Stack, driver: Driver) -> dict[str, list[str]]:
-    """Return, for each service that runs other files than those on disk, the paths of the files that differ."""
-    return _changed(stack, driver.started(), Snapshot.of(stack))
+def changed_since_start(stack: Stack, driver: Driver, snapshot: Snapshot | None = None) -> dict[str, list[str]]:
+    """Return, for each service that runs other files than those of the snapshot (without one: those on disk), the paths
+    of the files that differ."""
+    return _changed(stack, driver.started(), snapshot or Snapshot.of(stack))
 
 
 def require_current(stack: Stack, driver: Driver) -> None:
@@ -96,7 +100,7 @@ def require_current(stack: Stack, driver: Driver) -> None:
         raise ClewError(f"{stack.title} does not run the files on disk: {edited}.", stack.command("up"))
     notes = _notes(stack)
     if any(notes.get(service, {}).get("started") != began for service, began in started.items()):
-        note(stack, driver, snapshot)  # from now on content counts, not the time of a change
+        note(stack, started, snapshot)  # from now on content counts, not the time of a change
 
 
 def grouped(changed: dict[str, list[str]]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import psutil
 
@@ -15,7 +16,7 @@ from clew import provision
 from clew.core import locks
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, shown
-from clew.stacks import freshness, ready
+from clew.stacks import composefile, freshness, ready
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
 from clew.stacks.drivers.docker import SilentEngine
@@ -25,6 +26,17 @@ from clew.stacks.services import NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
 
 IDLE_WORKER_SECONDS = 10  # longer than a worker's heartbeat lives
+
+
+INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Started(NamedTuple):
+    """What `start` did: with which driver, in how many seconds, and whether the whole stack was down before."""
+
+    driver: Driver
+    seconds: float
+    was_down: bool
 
 
 @contextlib.contextmanager
@@ -51,25 +63,28 @@ def reserved(stack: Stack) -> Iterator[None]:
     path = stack.state / "reserved"
 
     def refuse() -> None:
-        holder = path.read_text() or "unknown"
+        holder = path.read_text()
+        named = f" (process {holder})" if holder else ""
         raise ClewError(
-            f"{stack.title} is in use by another command (process {holder}).",
-            f"wait until it has ended, or end it: kill {holder}",
+            f"{stack.title} is in use by another command{named}.", "wait until that command has ended, or end it"
         )
 
     with locks.held(path, 0, "", "", on_wait=refuse):
         path.write_text(str(os.getpid()))
-        yield
+        try:
+            yield
+        finally:
+            path.write_text("")
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let a closed terminal or a SIGTERM not interrupt the end of a stack, which has deadlines of its own."""
+    """Keep a signal from interrupting the end of a stack, which has deadlines of its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     # Not SIG_IGN, which the commands that are started meanwhile would inherit.
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: None) for number in INTERRUPTS}
     try:
         yield
     finally:
@@ -78,7 +93,24 @@ def undisturbed() -> Iterator[None]:
 
 
 def up(stack: Stack, say: Say) -> tuple[Driver, float]:
-    """Bring all nine services up and wait until they are ready; return the driver and the seconds it took.
+    """Do what `start` does; return the driver and the seconds it took."""
+    return start(stack, say)[:2]
+
+
+@contextlib.contextmanager
+def borrowed(stack: Stack, say: Say) -> Iterator[Started]:
+    """Have a stack up in the block; one that was down before is taken down again."""
+    started = start(stack, say)
+    try:
+        yield started
+    finally:
+        if started.was_down:
+            say(f"Taking {stack.title} down again.")
+            down(stack)
+
+
+def start(stack: Stack, say: Say) -> Started:
+    """Bring all nine services up and wait until they are ready.
 
     A service that runs is left as it is, unless one of the files that it runs has changed: it is restarted. When this
     fails or is interrupted, the services that this call started are taken down again.
@@ -96,17 +128,25 @@ def up(stack: Stack, say: Say) -> tuple[Driver, float]:
         driver = before or choose(stack, say)
         driver.preflight()
         states = driver.status()
-        changed = freshness.changed_since_start(stack, driver)
+        was_down = set(states.values()) == {"absent"}
+        snapshot = Snapshot.of(stack)  # the only one: what is edited from now on counts as changed
+        changed = freshness.changed_since_start(stack, driver, snapshot)
         began = time.monotonic()
         try:
-            _start(stack, driver, states, changed, say)
+            _start(stack, driver, states, changed, snapshot, say)
         except BaseException as error:
             with contextlib.suppress(OSError):  # a terminal that was closed cannot be told
                 if isinstance(error, KeyboardInterrupt):
-                    say(f"Interrupted; ending what was started of {stack.title}.")
-            _roll_back(stack, driver, states)
+                    say(f"Interrupted; stopping what was started for {stack.title}.")
+            try:
+                _roll_back(stack, driver, states)
+            except ClewError as left:
+                if not isinstance(error, ClewError):
+                    raise
+                reason = f"{error.message}\nWhat was started could not be ended: {left.message}"
+                raise ClewError(reason, stack.command("down")) from None
             raise
-        return driver, time.monotonic() - began
+        return Started(driver, time.monotonic() - began, was_down)
 
 
 def _running_driver(stack: Stack) -> Driver | None:
@@ -118,10 +158,18 @@ def _running_driver(stack: Stack) -> Driver | None:
         return None  # if its containers run all the same, its ports are taken
 
 
-def _start(stack: Stack, driver: Driver, states: dict[str, str], changed: dict[str, list[str]], say: Say) -> None:
+def _start(
+    stack: Stack,
+    driver: Driver,
+    states: dict[str, str],
+    changed: dict[str, list[str]],
+    snapshot: Snapshot,
+    say: Say,
+) -> None:
     described = {shown(path) for path in freshness.compose_files(stack)}
     redescribed = sorted(described & {path for paths in changed.values() for path in paths})
     if redescribed:
+        composefile.read(stack.folder, stack.compose_environment)  # before anything ends: it must be readable
         say(f"Starting {stack.title} again ({driver.name} driver): {', '.join(redescribed)} has changed.")
         driver.down()
         states.update(dict.fromkeys(SERVICES, "absent"))
@@ -130,13 +178,12 @@ def _start(stack: Stack, driver: Driver, states: dict[str, str], changed: dict[s
         say(f"{stack.title} is up already ({driver.name} driver).")
     else:
         down = set(states.values()) == {"absent"}
-        say(f"Starting {stack.title if down else 'what is not up'} ({driver.name} driver).")
+        say(f"Starting {stack.title if down else 'the services that are not running'} ({driver.name} driver).")
     remember_port(stack)
-    snapshot = Snapshot.of(stack)
     driver.up()
     if changed:
         restart_changed(stack, driver, changed, say)
-    freshness.note(stack, driver, snapshot)
+    freshness.note(stack, driver.started(), snapshot)
     try:
         _wake_workers(stack, driver, states, say)
         ready.wait_ready(stack, say=say)
@@ -175,11 +222,11 @@ def _wake_workers(stack: Stack, driver: Driver, states: dict[str, str], say: Say
         say(f"Restarting {', '.join(idle)}, which do not consume.")
         snapshot = Snapshot.of(stack)
         driver.restart(idle)
-        freshness.note(stack, driver, snapshot, idle)
+        freshness.note(stack, driver.started(), snapshot, idle)
 
 
 def _roll_back(stack: Stack, driver: Driver, states: dict[str, str]) -> None:
-    """End the services that ran neither before nor are wanted now."""
+    """End the services that this `start` started."""
     with undisturbed():
         if set(states.values()) == {"absent"}:
             _forget(stack)
@@ -202,7 +249,7 @@ def down(stack: Stack) -> str | None:
     """End all of a stack, also what a crash left behind; return the name of the driver it was up with, if it was.
 
     Raises:
-        ClewError: something did not end, or the Docker engine hangs, so that nobody can say.
+        ClewError: something did not end, or the Docker engine hangs, so that it is unknown.
     """
     with only_one(stack), undisturbed():
         try:
@@ -234,9 +281,7 @@ def require_nothing_left() -> None:
             if words and any(os.path.join(process.cwd(), word).startswith(folders) for word in words):  # noqa: PTH118
                 left.append(f"{process.name()} (process {process.pid})")
     if left:
-        raise ClewError(
-            f"{len(left)} processes of this checkout run: {', '.join(left[:5])}.", "end them, then make clean"
-        )
+        raise ClewError(f"Still running from this checkout: {', '.join(left[:5])}.", "end them, then make clean")
 
 
 def _forget(stack: Stack) -> None:

@@ -27,7 +27,7 @@ def port_prefix() -> str:
     """Return the first digits of all ports: 80, or CLEW_PORTS from the environment.
 
     Raises:
-        ClewError: CLEW_PORTS is not a number from 10 to 654.
+        ClewError: CLEW_PORTS is not a number from 10 to 653.
     """
     prefix = os.environ.get("CLEW_PORTS") or DEFAULT_PREFIX
     if not PREFIX.fullmatch(prefix) or int(prefix) > 653:

@@ -101,6 +101,9 @@ class DockerDriver:
             if container.state == "paused":  # Compose cannot start those
                 self.unpause(service)
         self._compose(self._project(found), "up", "--detach", "--remove-orphans", "--quiet-pull", seconds=120)
+        was_down = [name for name in API_SERVERS if name in found and found[name].state not in ("running", "paused")]
+        if was_down and NGINX in found and found[NGINX].state == "running":
+            self.reload_nginx()  # a started container may have another address
 
     def down(self) -> None:
         found = self._containers()
@@ -288,7 +291,7 @@ class DockerDriver:
     def _check_readable(self) -> None:
         """The containers' user is neither root nor the owner of these files."""
         for path in self.stack.folder.rglob("*"):
-            if not path.stat().st_mode & 0o004:
+            if path.exists() and not path.stat().st_mode & 0o004:  # an editor's lock is a link to nowhere
                 raise ClewError(
                     f"{path} may not be read by others, so not by the containers' user.",
                     "chmod -R o+rX stages stack",

@@ -57,8 +57,8 @@ class LocalDriver:
     def up(self) -> None:
         if self.supervisor.answers():
             self._apply_configuration()
-            for service, state in self.status().items():
-                if state != "running":
+            for service, info in self._infos().items():
+                if info["state"] == "STOPPING" or _state(info) != "running":
                     self.start(service)
             return
         processes.end(self._leftovers())
