@@ -121,15 +121,15 @@ def make_venv(again: str, lock: int) -> None:
     from clew.core.processes import run
 
     if os.path.lexists(venv()):
-        say(".venv is unfinished, or its Python or this checkout moved; making it again")
+        say(".venv is unfinished, or its Python or this checkout moved; creating it again")
         shutil.rmtree(venv())
-    say(f"making .venv with Python {sys.version.split()[0]} (once; a few seconds)")
+    say(f"creating .venv with Python {sys.version.split()[0]} (once; a few seconds)")
     bundled = importlib.util.find_spec("ensurepip") is not None
     # sys.executable may be the very .venv that was just removed.
     command = [getattr(sys, "_base_executable", sys.executable), "-m", "venv", venv()]
     ran = run(command + ([] if bundled else ["--without-pip"]), 180, pass_fds=[lock])
     if ran.code != 0:
-        raise failure("Making .venv", ran.output, again)
+        raise failure("Creating .venv", ran.output, again)
     if not bundled:
         add_pip(lock)
     packages = os.path.join(venv("lib"), f"python3.{sys.version_info.minor}", "site-packages")

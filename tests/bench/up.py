@@ -1,4 +1,4 @@
-"""How long nine containers take until all nine do their work: Clew's compose file and a bare one, in turns.
+"""How long nine containers take until all nine are ready: Clew's compose file compared with a bare one, alternately.
 
 Both are asked over their ports by the same function. For Clew's it also prints when Docker calls all nine healthy.
 """

@@ -30,7 +30,7 @@ class Site:
 
 @dataclass
 class Seen:
-    """What a page did behind its face."""
+    """What a page did in the background."""
 
     requests: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

@@ -88,7 +88,7 @@ def test_a_whole_session(stack: Stack) -> None:
     assert processes_of(stack) == []
 
 
-def test_a_message_is_opened_again_after_the_stack_was_started_anew(
+def test_a_message_is_opened_again_after_the_stack_was_started_again(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one process, as a notebook's: nothing may be kept of the Redis that ended."""
@@ -130,7 +130,7 @@ def test_a_port_that_could_not_be_had_is_not_remembered(stack: Stack) -> None:
         refused = clew("up", "2", "--port", str(taken.getsockname()[1]))
 
         assert refused.returncode == 1
-        assert "is taken" in refused.stderr
+        assert "is in use" in refused.stderr
         assert clew("up", "2").returncode == 0
 
 
@@ -138,7 +138,7 @@ def test_a_front_door_where_another_service_of_the_stage_listens_is_refused(stac
     refused = clew("up", "2", "--port", str(stack.ports["flower"]))
 
     assert refused.returncode == 1
-    assert f"Port {stack.ports['flower']} is flower's own." in refused.stderr
+    assert f"Port {stack.ports['flower']} is reserved for flower." in refused.stderr
     assert "up PORT=" in refused.stderr
     assert processes_of(stack) == []
 
@@ -146,7 +146,7 @@ def test_a_front_door_where_another_service_of_the_stage_listens_is_refused(stac
 @pytest.mark.parametrize(
     "environment", [{"DOCKER_HOST": "tcp://nosuch.invalid:2375"}, {"DOCKER_CONTEXT": "nosuch"}], ids=str
 )
-def test_a_docker_client_that_reaches_nothing_is_no_hindrance_to_local_processes(
+def test_a_docker_client_that_reaches_nothing_does_not_prevent_local_processes(
     stack: Stack, environment: dict[str, str]
 ) -> None:
     require("docker")
@@ -169,7 +169,7 @@ def test_down_all_ends_the_others_when_one_cannot_be_ended(monkeypatch: pytest.M
     assert asked == [*(f"stage-{number}" for number in range(6)), "lattice", "strict"]
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(stage_5: Up) -> None:
+def test_a_reader_who_has_seen_enough_is_not_an_error(stage_5: Up) -> None:
     line = f"{sys.executable} -m clew logs 5 | head -n 1"
     read = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, timeout=30)
 
@@ -197,7 +197,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_left(stack: Stack, driver:
         failed = clew("up", "2", DRIVER=driver)
 
     assert failed.returncode == 1
-    assert f"Port {stack.ports['flower']}, wanted for flower, is taken" in failed.stderr
+    assert f"Port {stack.ports['flower']}, needed for flower, is in use" in failed.stderr
     assert f"(process {os.getpid()})" in failed.stderr
     assert "Next: make stage-2 up CLEW_PORTS=" in failed.stderr
     assert clew("status", "2").returncode == 1
@@ -214,7 +214,7 @@ def test_an_interrupted_up_takes_everything_down_again(stack: Stack) -> None:
     assert processes_of(stack) == []
 
 
-def test_after_the_supervisor_was_killed_up_starts_afresh_and_down_leaves_nothing(stack: Stack) -> None:
+def test_after_the_supervisor_was_killed_up_starts_again_and_down_leaves_nothing(stack: Stack) -> None:
     assert clew("up", "2").returncode == 0
     supervisor = next(process for process in processes_of(stack) if "supervisord" in " ".join(process.cmdline()))
     supervisor.kill()

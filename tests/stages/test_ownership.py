@@ -146,7 +146,7 @@ def test_two_checkouts_side_by_side(driver_name: str, tmp_path: Path, monkeypatc
 
         code, told = ended(start("up", "1", **environment))
         assert code == 1, told
-        assert "is taken by" in told
+        assert "is in use by" in told
         assert "up CLEW_PORTS=180" in told  # another PORT would not help
         code, told = ended(start("down", "1", **environment))
         assert code == 0, told

@@ -212,7 +212,7 @@ def test_durations(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("${STAGE}1:8000", "${STAGE:?}1:8000", "in another form"),
+        ("${STAGE}1:8000", "${STAGE:?}1:8000", "in a form other"),
         ("stop_grace_period: 10s", "stop_grace_period: soon", "'soon' is not a duration"),
         ('OPENBLAS_NUM_THREADS: "1"', "OPENBLAS_NUM_THREADS: yes", "OPENBLAS_NUM_THREADS is True"),
         ("max-size: 20m", "max-size: big", "'big' is not a size"),

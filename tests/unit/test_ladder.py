@@ -51,7 +51,7 @@ def test_a_change_in_the_middle_is_found_and_rewritten(tmp_path: Path, monkeypat
 
     assert ladder.disagreements() == [
         "stages/01-nginx/README.md is missing",
-        "stages/03-task-service/celery-worker/tasks.py differs from what the two ends make",
+        "stages/03-task-service/celery-worker/tasks.py differs from what is generated from 00 and 05",
         "stages/04-queue-service/notes.txt does not belong there",
     ]
     with pytest.raises(ClewError, match=r"overwritten: stages/03-task-service/celery-worker/tasks\.py") as refused:

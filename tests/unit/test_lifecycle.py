@@ -239,7 +239,7 @@ def test_with_driver_local_docker_is_not_asked(
     assert hanging_docker.read_text() == ""
 
 
-def test_an_engine_that_hangs_is_no_hindrance_to_local_processes(
+def test_an_engine_that_hangs_does_not_prevent_local_processes(
     stack: Stack, hanging_docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""The recordings: whole, small, and as the truth table says; a damaged one is told loudly."""
+"""The recordings: whole, small, and matching the truth table; a damaged one is told loudly."""
 
 from __future__ import annotations
 

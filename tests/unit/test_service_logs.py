@@ -112,7 +112,7 @@ def test_a_task_that_fails_is_logged_failed(caplog: pytest.LogCaptureFixture) ->
     assert (end["levelname"], end["message"]) == ("ERROR", "VaR FAILED: why")
 
 
-def test_a_task_that_is_stopped_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_is_stopped_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     """A pool's process that is told to stop raises SystemExit(-241) in the task."""
     _, end = ends(caplog, SystemExit(-241))
 

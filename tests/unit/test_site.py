@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 import re
@@ -60,6 +61,18 @@ def test_links_between_pages_lead_to_pages(pages):
             if wanted not in pages:
                 broken.append(f"{path} -> {target}")
     assert not broken
+
+
+def test_the_log_diff_of_every_stage_and_its_sentence_are_folded():
+    shown = 0
+    for page in sorted((ROOT / "docs/journey").glob("*.md")):
+        paragraphs = page.read_text().split("\n\n")
+        for above, paragraph in itertools.pairwise(paragraphs):
+            if "{{ log_diff" in paragraph:
+                shown += 1
+                unfolded = [line for line in f"{above}\n{paragraph}".splitlines() if not line.startswith("    ")]
+                assert not unfolded, f"{page.name}: {unfolded}"
+    assert shown == 5
 
 
 def test_the_repository_s_address_is_shown_where_it_is_known(pages):

@@ -280,7 +280,7 @@ def test_a_dead_service_is_named(stack_1: list[str], monkeypatch: pytest.MonkeyP
 
 def test_only_a_failed_start_may_be_replayed(stack_1: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
-        raise ClewError("Port 8010 is taken.", "make stage-1 up PORT=8888")
+        raise ClewError("Port 8010 is in use.", "make stage-1 up PORT=8888")
 
     monkeypatch.setattr(live.client, "warm_up", fails)
     with pytest.raises(ClewError, match="Port 8010") as told:

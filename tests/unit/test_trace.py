@@ -125,7 +125,7 @@ def test_nginx_s_line_stands_after_those_of_the_server_it_asked() -> None:
     assert [line["message"] for line in logs.read(Logs())] == ["done", "nginx", "later"]  # type: ignore[arg-type]
 
 
-def test_an_id_that_may_not_pass_is_no_end_of_a_trail_in_words() -> None:
+def test_an_id_that_is_not_allowed_does_not_end_the_trail_in_words() -> None:
     run = a_run("11100", ["replaced", "replaced", "replaced", "missing", "missing"])
     run.sent_id = "not usable"
 

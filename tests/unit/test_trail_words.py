@@ -95,7 +95,9 @@ def test_lines_that_could_be_anyones_are_not_blamed_on_a_layer(run_of):
     assert trail.hops[1].bead == "?"
     assert (trail.hops[1].id, trail.hops[1].time, trail.hops[1].where) == ("–", "?", "one of 2 lines")
     assert trail.hops[1].sentence == "? routes: 2 log lines could be this request's; unknown."
-    assert trail.ending == "Where the trail ends is unknown: the logs cannot tell from routes on."
+    assert trail.ending == (
+        "Where the trail ends is unknown: from routes on, the logs do not show which lines are this request's."
+    )
     assert trail.notes == (
         "1 or more other requests ran at the same time: a line without an ID could be anyone's.",
         "Nothing in the logs can tell. That is what a correlation ID is for.",
@@ -111,7 +113,7 @@ def test_lines_that_all_lack_the_id_still_name_the_layer(run_of):
     assert trail.notes[0].startswith("3 or more other requests ran at the same time")
 
 
-def test_an_id_that_is_not_allowed_is_no_end_of_a_trail(run_of):
+def test_an_id_that_is_not_allowed_does_not_end_the_trail(run_of):
     run = run_of("11111", ["replaced"] * 5, sent_id="not usable", answered_id="0f" * 16)
     trail = present(run)
 

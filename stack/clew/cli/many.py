@@ -120,7 +120,7 @@ def lab() -> None:
 
 
 @click.command(name="ladder")
-@click.option("--check", is_flag=True, help="Only tell whether the middle is what the two ends make of it.")
+@click.option("--check", is_flag=True, help="Only check that stages 01 to 04 match what 00 and 05 generate.")
 @click.option("--force", is_flag=True, envvar="CLEW_FORCE", help="Overwrite edits in stages 01 to 04.")
 def rewrite_ladder(check: bool, force: bool) -> None:
     """Write stages 01 to 04 and every README from the two written ends, 00 and 05."""
@@ -130,10 +130,10 @@ def rewrite_ladder(check: bool, force: bool) -> None:
     for difference in differences:
         terminal.out.print(difference, markup=False)
     if any("does not belong" in difference for difference in differences):
-        raise ClewError("A stage folder holds more than a stage.", "remove what does not belong there")
+        raise ClewError("A stage folder contains files that do not belong to it.", "remove what does not belong there")
     if differences:
-        raise ClewError("The stages are not what their two ends make of them.", "make ladder")
-    terminal.out.print("Stages 01 to 04 are what 00 and 05 make of them.")
+        raise ClewError("Stages 01 to 04 differ from what is generated from 00 and 05.", "make ladder")
+    terminal.out.print("Stages 01 to 04 match what is generated from 00 and 05.")
 
 
 COMMANDS = (journey, lattice, doctor, record, notebooks, lab, rewrite_ladder)

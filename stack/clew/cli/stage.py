@@ -155,7 +155,7 @@ def trace(
 def check(stage: str, as_json: bool) -> None:
     """Compare a traced request with the truth table; exit 1 when they differ."""
     run = traces.trace(stage_stack(stage))
-    said = f"Stage {stage} is as the truth table says: {', '.join(run.verdicts)}."
+    said = f"Stage {stage} matches the truth table: {', '.join(run.verdicts)}."
     try:
         traces.check(run)
         problem = None

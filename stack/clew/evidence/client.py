@@ -167,7 +167,7 @@ def refused(stack: Stack, answer: Answer) -> ClewError:
 def send_task(
     stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None, service: str = NGINX
 ) -> Answer:
-    """Send one task request that must be taken in.
+    """Send one task request that must be accepted.
 
     Raises:
         ClewError: the answer is not 201, or has no task ID.

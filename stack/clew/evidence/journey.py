@@ -119,7 +119,7 @@ def save(kind: str, runs: list[Run], name: Callable[[Run], str]) -> Path:
 
 
 def require_predicted(runs: list[Run], kind: str) -> None:
-    """Fail unless every run was as the truth table says.
+    """Fail unless every run matches the truth table.
 
     Raises:
         ClewError: some were not; the message names them.

@@ -47,14 +47,14 @@ def spans(run: Run) -> list[Span]:
     for line in run.lines:
         at = (line["ts"] - run.sent_at) * 1000
         if line.get("hop") == "nginx":
-            found.append(Span("nginx", "passes it on", max(0.0, at - line["request_time"] * 1000), at))
+            found.append(Span("nginx", "passes the request on", max(0.0, at - line["request_time"] * 1000), at))
         elif str(line["message"]).startswith("Request completed"):
-            found.append(Span("FastAPI", "takes the task in", max(0.0, at - line["duration_ms"]), at))
+            found.append(Span("FastAPI", "accepts the task", max(0.0, at - line["duration_ms"]), at))
         elif line["service"] in WORKERS and "duration_ms" in line:
             found.append(Span("worker", "calculates", at - line["duration_ms"], at))
     queued, started = (hop.ms for hop in run.hops[-2:])
     if queued is not None and started is not None:
-        found.append(Span("Redis", "holds the message", queued, started))
+        found.append(Span("Redis", "queues the message", queued, started))
     order = ("client", "nginx", "FastAPI", "Redis", "worker")
     return sorted(found, key=lambda span: order.index(span.where))
 

@@ -30,8 +30,8 @@ DERIVED = ("edited", "expected", "task_ms", "unusable")  # what `Run.to_json` te
 class Hop:
     """What one layer handed on. `verdict` is kept, replaced or missing; unknown when the logs cannot tell.
 
-    `ms` is the time from the client's sending to the hand-off. `candidates` is how many log lines might be this
-    request's; when there are several, `id`, `service`, `ms` and `at` are None.
+    `ms` is the time from when the client sent the request to the hand-off. `candidates` is how many log lines might be
+    this request's; when there are several, `id`, `service`, `ms` and `at` are None.
     """
 
     hop: str
@@ -105,7 +105,10 @@ class Run:
 
     @property
     def unusable(self) -> bool:
-        """Whether a fixed nginx replaced the ID because it may not pass as it is: right, and no end of a trail."""
+        """Whether a fixed nginx replaced the ID because it is not allowed.
+
+        That is correct, so the trail does not end there.
+        """
         return self.mix.startswith("1") and self.answered_id != self.sent_id
 
     @property
@@ -227,8 +230,8 @@ def find_hops(lines: list[Line], answer: client.Answer) -> tuple[list[Hop], list
     own: list[Line] = []
     candidates = _candidates(lines, answer)
     for name, found in candidates.items():
-        bearing = [line for line in found if line.get("correlation_id") == answer.sent_id]
-        certain = bearing if len(bearing) == 1 else found
+        with_sent_id = [line for line in found if line.get("correlation_id") == answer.sent_id]
+        certain = with_sent_id if len(with_sent_id) == 1 else found
         if len(certain) == 1:
             line = certain[0]
             own.append(line)
@@ -284,7 +287,7 @@ def check(run: Run) -> None:
         reason += ". Other requests ran at the same time, so some lines cannot be told apart"
     if run.edited:
         reason += ". " + edited_in_words(run.edited)
-    raise ClewError(f"Not as the truth table says: {reason}.", command(run, "trace"))
+    raise ClewError(f"Differs from the truth table: {reason}.", command(run, "trace"))
 
 
 def edited_in_words(files: list[str]) -> str:

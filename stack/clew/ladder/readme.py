@@ -31,7 +31,7 @@ def readme(number: int) -> str:
             "",
             f"**Fix.** {layer.fix} Here it is: [`{layer.file}`, line {line}]({layer.file}#L{line}).",
             "",
-            f"The whole difference to stage {number - 1}:",
+            f"The whole difference from stage {number - 1}:",
             "",
             "```diff",
             *source_diff(number),
@@ -39,7 +39,7 @@ def readme(number: int) -> str:
         ]
     else:
         lines += [
-            "Nothing crashes, every request is answered 201, every task succeeds. Only: the ID that the client sent",
+            "Nothing crashes, every request is answered 201, every task succeeds. But the ID that the client sent",
             "cannot be found anywhere. It is lost five times, once in each layer:",
             "",
             "| layer | where | cause |",
@@ -80,7 +80,7 @@ def stage_files(number: int) -> dict[str, bytes]:
 
 
 def disagreements() -> list[str]:
-    """Return what differs between the stage folders and what the two ends make of them, one sentence a difference."""
+    """Return how the stage folders differ from what is generated from 00 and 05, one sentence per difference."""
     found = []
     for this in STAGE_LIST:
         try:
@@ -92,7 +92,7 @@ def disagreements() -> list[str]:
         found += [f"stages/{this.slug}/{name} is missing" for name in sorted(wanted.keys() - present)]
         found += [f"stages/{this.slug}/{name} does not belong there" for name in sorted(present - wanted.keys())]
         found += [
-            f"stages/{this.slug}/{name} differs from what the two ends make"
+            f"stages/{this.slug}/{name} differs from what is generated from 00 and 05"
             for name in sorted(wanted.keys() & present)
             if (this.folder / name).read_bytes() != wanted[name]
         ]

@@ -146,7 +146,8 @@ def _end(run: Run) -> tuple[str, str]:
         return "The trail reaches the worker: one ID, five layers", ""
     hop, end = ladder.HOPS[index], run.ends_in
     if run.verdicts[index] == "unknown":
-        return f"Where the trail ends is unknown: the logs cannot tell from {hop} on", ""
+        reason = f"from {hop} on, the logs do not show which lines are this request's"
+        return f"Where the trail ends is unknown: {reason}", ""
     if end is None:
         return f"The trail ends in {hop}", ""
     file = end["file"]

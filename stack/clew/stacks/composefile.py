@@ -144,4 +144,4 @@ def _expand(text: str, environment: Mapping[str, str], at: int = 0, nested: bool
 
 
 def _malformed(text: str) -> NoReturn:
-    raise ValueError(f"{text!r} has a variable in another form than $A, ${{A}}, ${{A:-default}} or ${{A-default}}")
+    raise ValueError(f"{text!r} has a variable in a form other than $A, ${{A}}, ${{A:-default}} or ${{A-default}}")

@@ -63,7 +63,7 @@ def _finding(name: str, found: str, cost: str) -> Finding:
 
 def _image_cost(docker: provision.DockerState) -> str:
     base = (
-        "" if docker.base else ", plus 45 s if its base image cannot be pulled and must be made from Debian's packages"
+        "" if docker.base else ", plus 45 s if its base image cannot be pulled and must be built from Debian's packages"
     )
     return f"`up` builds it first: about a minute{base}"
 

@@ -35,7 +35,7 @@ def running_driver(stack: Stack, everywhere: bool = False) -> Driver | None:
     With DRIVER=local Docker is only asked when `everywhere`.
 
     Raises:
-        ClewError: the Docker engine hangs, so that nobody can say; or DRIVER names no driver.
+        ClewError: the Docker engine hangs, so it is unknown which containers are running; or DRIVER names no driver.
     """
     local = LocalDriver(stack)
     if set(local.status().values()) != {"absent"}:

@@ -16,18 +16,18 @@ def check_ports(stack: Stack, privileged: bool) -> None:
     """Make sure that no program listens on the ports of a stack that is down.
 
     Raises:
-        ClewError: a port is taken, or two services want the same port, or a port is below 1024 and the program that
+        ClewError: a port is in use, or two services want the same port, or a port is below 1024 and the program that
             will open it is not `privileged`.
     """
     for service, port in stack.ports.items():
         if service != NGINX and port == stack.port:
-            raise ClewError(f"Port {port} is {service}'s own.", stack.command("up PORT=8180"))
+            raise ClewError(f"Port {port} is reserved for {service}.", stack.command("up PORT=8180"))
     taken = [service for service, port in stack.ports.items() if _is_taken(stack, port, privileged)]
     if taken:
         # More than the front door: most likely the same stage of another checkout.
         way_out = stack.command("up PORT=8180" if taken == [NGINX] else "up CLEW_PORTS=180")
         port = stack.ports[taken[0]]
-        raise ClewError(f"Port {port}, wanted for {taken[0]}, is taken{_who_listens(port)}.", way_out)
+        raise ClewError(f"Port {port}, needed for {taken[0]}, is in use{_who_listens(port)}.", way_out)
 
 
 def _is_taken(stack: Stack, port: int, privileged: bool) -> bool:
