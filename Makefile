@@ -16,7 +16,7 @@ export CLEW_TYPE := $(call typed,TYPE)
 export CLEW_DATA := $(call typed,DATA)
 export CLEW_SERVICE := $(call typed,SERVICE)
 export CLEW_FORCE := $(call typed,FORCE)
-CLEW := .venv/bin/python -m clew
+CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
 VERBS := up status send trace check diff logs message
 

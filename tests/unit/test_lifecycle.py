@@ -13,7 +13,7 @@ import pytest
 from clew.core.errors import ClewError
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import choice, docker, running_driver
-from clew.stacks.services import API_SERVERS, NGINX, SERVICES, WORKERS
+from clew.stacks.services import API_SERVERS, FLOWER, NGINX, SERVICES, WORKERS
 from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
 
 
@@ -91,6 +91,17 @@ def test_a_failed_up_ends_everything_when_nothing_ran_before(stack: Stack, monke
 
     assert driver.asked == [("up",), ("down",)]
     assert lifecycle.noted_port(stack) is None
+
+
+def test_a_service_that_ends_again_and_again_is_not_waited_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(ready, "LOOK_AFTER", 0)
+    monkeypatch.setattr(ready, "GIVE_UP_AFTER", 0.2)
+    monkeypatch.setattr(ready, "not_ready", lambda *_: [API_SERVERS[0], FLOWER])
+    driver = FakeDriver({**dict.fromkeys(SERVICES, "running"), API_SERVERS[0]: "stopped"})
+
+    with pytest.raises(ClewError, match=f"end when they are started: {API_SERVERS[0]}\\."):
+        ready.wait_ready(stack, seconds=20, driver=driver)
 
 
 def test_a_failed_up_ends_only_what_it_started(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> fakeredis.FakeServer:
     monkeypatch.setattr(message, "queue_client", lambda stack: fakeredis.FakeRedis(server=server))
     monkeypatch.setattr(message, "_brpop_outstanding", lambda client: False)
     monkeypatch.setattr(message, "driver_of", lambda stack: None)
+    monkeypatch.setattr(message.freshness, "require_current", lambda stack, driver: None)
     redis = fakeredis.FakeRedis(server=server)
     for worker in WORKERS:
         redis.set(f"{WORKER_KEY}{worker}", 1.0)
@@ -168,6 +169,7 @@ def test_workers_that_do_not_stop_are_an_error_and_not_held_on(
 def test_a_frozen_redis_is_an_error_with_the_next_step(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message, "queue_client", lambda stack: Frozen())
     monkeypatch.setattr(message, "driver_of", lambda stack: None)
+    monkeypatch.setattr(message.freshness, "require_current", lambda stack, driver: None)
 
     with pytest.raises(ClewError, match="Redis does not answer: Timeout reading from socket") as failed:
         message.message(stack)

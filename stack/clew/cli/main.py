@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -32,6 +33,8 @@ def main() -> None:
     for ended in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ended) is not signal.SIG_IGN:  # which nohup asks for
             signal.signal(ended, signal.default_int_handler)  # clean up as after Ctrl-C
+    if sys.stdout is None:  # it was closed by whoever started this
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the encoding is, no character ends the command
     sys.exit(run())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import time
@@ -19,7 +20,7 @@ from clew.evidence import diff as diffs
 from clew.evidence import message as messages
 from clew.evidence import trace as traces
 from clew.show import terminal
-from clew.stacks import lifecycle, ready
+from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
 from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
@@ -62,7 +63,8 @@ def down(stage: str, clean: bool, as_json: bool) -> None:
     errors: list[ClewError] = []
     for stack in stacks:
         try:
-            ended[stack.name] = lifecycle.down(stack)
+            with lifecycle.reserved(stack) if stack.number is None else contextlib.nullcontext():
+                ended[stack.name] = lifecycle.down(stack)
         except ClewError as error:  # end the others all the same
             errors.append(error)
     if errors:
@@ -100,7 +102,10 @@ def status(stage: str, as_json: bool) -> None:
         }
         for name in SERVICES
     }
-    found = {"stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services}
+    changed = freshness.changed_since_start(stack, driver)
+    found = {
+        "stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services, "changed": changed
+    }  # fmt: skip
     missing = [name for name, state in services.items() if not state["ready"]]
     reason = f"{len(missing)} of 9 are not ready: {', '.join(missing)}."
     report(found, as_json, terminal.status, ClewError(reason, stack.command("up")) if missing else None)
@@ -203,6 +208,7 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
         if not lines:
+            terminal.say("A layer that replaces the ID logs its own instead; a trace shows which one.")
             terminal.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), terminal.err)
 
 

@@ -101,6 +101,10 @@ def _body(answer: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {"detail": answer.text[:500]}
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def parsed_data(text: str) -> dict[str, Any]:
     """Return a request's `data` from its JSON text.
 
@@ -108,7 +112,7 @@ def parsed_data(text: str) -> dict[str, Any]:
         ValueError: it is not a JSON object that can be sent: NaN, numbers without end, lone surrogates, deep nesting.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse)
         json.dumps(data, allow_nan=False, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

@@ -82,6 +82,12 @@ def stage_diff(number: int, correlation_id: str | None, body: dict[str, Any] | N
     """
     if number == 0:
         raise ClewError("Stage 0 is the first: there is no stage to compare it with.", "make stage-1 diff")
+    for this in (ladder.stage(number - 1), ladder.stage(number)):
+        if edited := ladder.edited_files(this):
+            raise ClewError(
+                f"{', '.join(edited)}: edited, so what stage {number} changes cannot be told apart from your changes.",
+                f"git checkout {' '.join(edited)}",
+            )
     correlation_id = correlation_id or "MY-TRACE-123"
     before = run_on(number - 1, correlation_id, body, say)
     after = run_on(number, correlation_id, body, say)

@@ -16,6 +16,7 @@ import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.evidence import client
+from clew.stacks import freshness
 from clew.stacks.drivers import driver_of
 from clew.stacks.lifecycle import only_one
 from clew.stacks.services import REDIS, WORKERS
@@ -105,9 +106,10 @@ def message(stack: Stack, correlation_id: str | None = None, body: dict[str, Any
     `sent_id`, `task_id` and `id_at`, where in the message the sent ID is (None: nowhere).
 
     Raises:
-        ClewError: the stack is not up, its workers do not stop consuming, or the message does not turn up.
+        ClewError: the stack is not up or runs older files than those on disk, its workers do not stop consuming, or the
+            message does not turn up.
     """
-    driver_of(stack)
+    freshness.require_current(stack, driver_of(stack))
     with nobody_consuming(stack), queue_client(stack) as redis_client:
         answer = client.send_task(stack, correlation_id, body)
         for queue in QUEUES:

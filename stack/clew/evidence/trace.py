@@ -287,7 +287,8 @@ def check(run: Run) -> None:
         reason += ". Other requests ran at the same time, so some lines cannot be told apart"
     if run.edited:
         reason += ". " + edited_in_words(run.edited)
-    raise ClewError(f"Differs from the truth table: {reason}.", command(run, "trace"))
+    next_step = f"git checkout {' '.join(run.edited)}" if run.edited else command(run, "trace")
+    raise ClewError(f"Differs from the truth table: {reason}.", next_step)
 
 
 def edited_in_words(files: list[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from clew.ladder.table import AS_FOUND, EDITED, FIXED, LAYERS, Layer, checked_mix, stage
+from clew.core.paths import shown
+from clew.ladder.table import AS_FOUND, EDITED, FIXED, LAYERS, Layer, Stage, checked_mix, stage
 
 
 def source(layer: Layer, fixed: bool) -> Path:
@@ -30,6 +31,12 @@ def mix_of(folder: Path) -> str:
         versions = {source(layer, fixed).read_bytes(): mark for mark, fixed in (("0", False), ("1", True))}
         marks.append(versions.get(content, EDITED))
     return "".join(marks)
+
+
+def edited_files(this: Stage) -> list[str]:
+    """Return a stage's layer files that are not the written versions which the stage has, as paths from the top."""
+    marks = zip(LAYERS, this.mix, mix_of(this.folder), strict=True)
+    return [shown(this.folder / layer.file) for layer, wanted, found in marks if wanted != found]
 
 
 def write_mix(mix: str, folder: Path, digit: int = 9) -> None:

@@ -181,12 +181,12 @@ def _start(
         say(f"Starting {stack.title if down else 'the services that are not running'} ({driver.name} driver).")
     remember_port(stack)
     driver.up()
-    if changed:
-        restart_changed(stack, driver, changed, say)
-    freshness.note(stack, driver.started(), snapshot)
     try:
+        if changed:
+            restart_changed(stack, driver, changed, say)
+        freshness.note(stack, driver.started(), snapshot)
         _wake_workers(stack, driver, states, say)
-        ready.wait_ready(stack, say=say)
+        ready.wait_ready(stack, say=say, driver=driver)
     except ClewError as error:
         raise ClewError(error.message + last_words(driver, error.message), stack.command("up")) from None
 
@@ -205,7 +205,7 @@ def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]],
     began = time.time()
     if services:
         driver.restart(services)
-        ready.wait_ready(stack, services, after=began, say=say)
+        ready.wait_ready(stack, services, after=began, say=say, driver=driver)
     if reloads:
         driver.reload_nginx()
         ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")

@@ -13,13 +13,14 @@ from redis.retry import Retry
 import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
-from clew.stacks.drivers import Say
+from clew.stacks.drivers import Driver, Say
 from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
 from taskqueue.contract import HEADER, LIVE_PATH, WORKER_KEY
 
 READY_SECONDS = 90
 SAY_SO_AFTER = 10  # of a start, which takes half of that
+LOOK_AFTER, GIVE_UP_AFTER = 3, 8  # a service that crashes is started again and again
 NGINX_OVERLAP_SECONDS = 0.25
 HTTP_PATHS = {NGINX: "/nginx-health", FLOWER: "/healthcheck"}
 
@@ -82,20 +83,30 @@ def wait_ready(
     after: float = 0,
     seconds: float | None = None,
     say: Say | None = None,
+    driver: Driver | None = None,
 ) -> float:
     """Wait until the services do their work; return how many seconds that took. `say` is told of a long wait.
 
     Raises:
-        ClewError: some did not in time; the message names them.
+        ClewError: some did not in time, or keep ending as the `driver` sees it; the message names them.
     """
     seconds = READY_SECONDS if seconds is None else seconds
     waiting = list(services)
     began = time.monotonic()
     told = say is None
+    ended: dict[str, float] = {}  # since when a service is stopped, though it should start
 
     def ready() -> bool:
         nonlocal told
         waiting[:] = not_ready(stack, waiting, after)
+        if driver is not None and waiting and time.monotonic() - began > LOOK_AFTER:
+            states, now = driver.status(), time.monotonic()
+            stopped = {service: ended.get(service, now) for service in waiting if states[service] == "stopped"}
+            ended.clear()
+            ended.update(stopped)
+            if failed := [service for service, since in ended.items() if now - since > GIVE_UP_AFTER]:
+                reason = f"Not running, because they end when they are started: {', '.join(failed)}."
+                raise ClewError(reason, stack.command(f"logs SERVICE={failed[0]}"))
         if not told and waiting and time.monotonic() - began > SAY_SO_AFTER:
             told = True
             assert say is not None
@@ -105,6 +116,8 @@ def wait_ready(
     try:
         return wait_until(ready, seconds, "every service to be ready", "", every=0.05)
     except ClewError:
+        if any(time.monotonic() - since > GIVE_UP_AFTER for since in ended.values()):
+            raise
         raise ClewError(
             f"After {seconds:.0f} s these are not ready: {', '.join(waiting)}.",
             stack.command(f"logs SERVICE={waiting[0]}"),
