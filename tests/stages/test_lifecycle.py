@@ -210,7 +210,7 @@ def test_an_interrupted_up_takes_everything_down_again(stack: Stack) -> None:
     _, err = interrupted.communicate(timeout=60)
 
     assert interrupted.returncode == 130
-    assert "Interrupted; ending what was started of Stage 2." in err
+    assert "Interrupted; stopping what was started for Stage 2." in err
     assert processes_of(stack) == []
 
 
