@@ -2,12 +2,24 @@
 
 import os
 import shutil
+import signal
 import tempfile
+
+import pytest
 
 os.environ["CLEW_PORTS"] = os.environ.get("CLEW_TEST_PORTS", "290")  # below those that outgoing connections get
 os.environ["CLEW_STATE"] = tempfile.mkdtemp(prefix="clew test ")  # a space, as in many a home folder
 for name in ("DRIVER", "PORT", "ID", "TYPE", "DATA", "SERVICE"):
     os.environ.pop(name, None)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as after `… &` in a script; the commands under test inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Choose pytest's own temporary folder before a test changes TMPDIR."""
+    tmp_path_factory.getbasetemp()
 
 
 def pytest_unconfigure() -> None:

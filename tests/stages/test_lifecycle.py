@@ -397,9 +397,12 @@ def test_an_interrupted_up_leaves_no_container(monkeypatch: pytest.MonkeyPatch) 
     driver = DockerDriver(stack)
     driver.prepare(print)
     interrupted = start("up", "4", DRIVER="docker")
-    wait_until(lambda: "running" in driver.status().values(), 60, "a container to run", "", every=0.05)
-    interrupted.send_signal(signal.SIGINT)
-    _, err = interrupted.communicate(timeout=90)
+    try:
+        wait_until(lambda: "running" in driver.status().values(), 60, "a container to run", "", every=0.05)
+        interrupted.send_signal(signal.SIGINT)
+        _, err = interrupted.communicate(timeout=90)
 
-    assert interrupted.returncode == 130, err
-    assert set(driver.status().values()) == {"absent"}
+        assert interrupted.returncode == 130, err
+        assert set(driver.status().values()) == {"absent"}
+    finally:
+        lifecycle.down(stack)
