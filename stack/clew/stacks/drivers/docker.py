@@ -163,7 +163,8 @@ class DockerDriver:
             self._refresh_addresses()
 
     def reload_nginx(self) -> None:
-        self._docker("kill", "--signal", "HUP", self._container(NGINX).id)
+        # Not `docker kill --signal HUP`: after that the engine does not restart the container when it crashes.
+        self._docker("exec", self._container(NGINX).id, "bash", "-c", "kill -HUP 1")
 
     def pause(self, service: str) -> None:
         container = self._container(service)
