@@ -13,6 +13,7 @@ import click
 from clew.cli import many, stage
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
+from clew.core.paths import STAGES, shown
 from clew.show import terminal
 from clew.stacks.stack import on_these_ports
 
@@ -60,7 +61,9 @@ def run() -> int:
         return fail(ClewError("Something is nested too deeply to be shown.", "make doctor"))
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        return fail(ClewError(f"{error.strerror or error}{where}.", "make doctor"))
+        missing = isinstance(error, FileNotFoundError) and Path(str(error.filename)).is_relative_to(STAGES)
+        next_step = f"git checkout {shown(Path(error.filename))}" if missing else "make doctor"
+        return fail(ClewError(f"{error.strerror or error}{where}.", next_step))
     return 0
 
 
