@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
-TaskType = Literal["calculate_var", "monte_carlo_pricing", "portfolio_optimization", "stress_test"]
+TaskType = Literal["calculate_var", "monte_carlo_pricing", "portfolio_optimization", "stress_test", "rehearsal"]
 Priority = Literal["high", "medium", "low"]
 State = Literal["PENDING", "RECEIVED", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
 
@@ -250,6 +250,16 @@ class StressTestData(Model):
         return scenarios
 
 
+class RehearsalData(Model):
+    """`transient` failures end after `failures` runs and are retried, up to three times; a `permanent` one is not; with
+    `kill`, the task's process ends itself with SIGKILL."""
+
+    seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    fail: Literal["transient", "permanent", "kill"] | None = None
+    failures: Annotated[int, Field(ge=0, le=100, description="how many runs fail")] = 100
+    retry_seconds: Annotated[float, Field(ge=0, le=600, description="wait before a retry")] = 60.0
+
+
 def example(**body: Any) -> ConfigDict:
     """Show a request body in the API's documentation."""
     return ConfigDict(json_schema_extra={"examples": [body]})
@@ -327,6 +337,16 @@ class StressTest(Model):
     priority: Priority = "medium"
 
 
+class Rehearsal(Model):
+    """What happens to a task that takes this long, or fails like this? It calculates nothing."""
+
+    model_config = example(task_type="rehearsal", data={"seconds": 0.5}, priority="low")
+
+    task_type: Literal["rehearsal"]
+    data: RehearsalData
+    priority: Priority = "medium"
+
+
 def task_type_of(body: Any) -> str | None:
     """Tell which model a body is meant for; None when its task_type is not even text."""
     task_type = body.get("task_type", DEFAULT_TASK_TYPE) if isinstance(body, dict) else DEFAULT_TASK_TYPE
@@ -384,7 +404,8 @@ TaskSubmission = Annotated[
     Annotated[CalculateVar, Tag("calculate_var")]
     | Annotated[MonteCarloPricing, Tag("monte_carlo_pricing")]
     | Annotated[PortfolioOptimization, Tag("portfolio_optimization")]
-    | Annotated[StressTest, Tag("stress_test")],
+    | Annotated[StressTest, Tag("stress_test")]
+    | Annotated[Rehearsal, Tag("rehearsal")],
     Discriminator(
         task_type_of,
         custom_error_type="unknown_task_type",
@@ -399,6 +420,7 @@ class TaskCreated(Model):
 
     task_id: str
     status: Literal["PENDING"] = "PENDING"
+    from_cache: bool = Field(False, description="an earlier request with this Idempotency-Key created the task")
 
 
 class TaskStatus(Model):

@@ -14,27 +14,33 @@ class Settings:
     """What a service must know about its surroundings.
 
     `service_name` is the name in its log lines, `redis_url` the address of the broker and the results,
-    `ready_file` a file that a worker keeps fresh while it consumes.
+    `ready_file` a file that a worker keeps fresh while it consumes. `durable` is false where the stack runs with what
+    Celery does by default, for comparison.
     """
 
     service_name: str
     redis_url: str
     ready_file: str
+    durable: bool = True
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read SERVICE_NAME, REDIS_URL and READY_FILE.
+        """Read SERVICE_NAME, REDIS_URL, READY_FILE and SETTINGS.
 
         Raises:
-            ValueError: REDIS_URL is not a redis:// or rediss:// address.
+            ValueError: REDIS_URL is not a redis:// or rediss:// address, or SETTINGS is neither durable nor stock.
         """
         redis_url = os.getenv("REDIS_URL", "redis://localhost:6379/0")
         if not redis_url.startswith(("redis://", "rediss://")):
             raise ValueError(f"REDIS_URL is {redis_url!r}: set it to an address like redis://localhost:6379/0")
+        chosen = os.getenv("SETTINGS", "durable")
+        if chosen not in ("durable", "stock"):
+            raise ValueError(f"SETTINGS is {chosen!r}: set it to durable or stock")
         return cls(
             service_name=os.getenv("SERVICE_NAME", "taskqueue"),
             redis_url=redis_url,
-            ready_file=os.getenv("READY_FILE", "/tmp/worker-ready"),  # noqa: S108 - a container's own,
+            ready_file=os.getenv("READY_FILE", "/tmp/worker-ready"),  # noqa: S108 - a container's own
+            durable=chosen == "durable",
         )
 
 

@@ -62,6 +62,7 @@ class Stack:
 
     `kind` is a key of BLOCKS, `name` is unique within the checkout and names the state folder, `folder` holds the
     stage's files, `ports` the host port of each service that listens; `number` is the stage's, for the kind "stage".
+    `settings` is "durable", or "stock" for what Celery, Redis and nginx do by default.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Stack:
     folder: Path
     ports: Mapping[str, int]
     number: int | None = None
+    settings: str = "durable"
 
     @property
     def state(self) -> Path:
@@ -91,8 +93,13 @@ class Stack:
 
     @property
     def compose_environment(self) -> dict[str, str]:
-        """What stack/compose.yaml needs to know: the front door's port, and the digits that begin the other ports."""
-        return {"PORT": str(self.port), "CLEW_PORTS": str(self.block // 100), "STAGE": str(self.block // 10 % 10)}
+        """What stack/compose.yaml needs to know: the ports, and which settings the services run with."""
+        return {
+            "PORT": str(self.port),
+            "CLEW_PORTS": str(self.block // 100),
+            "STAGE": str(self.block // 10 % 10),
+            "CLEW_SETTINGS": self.settings,
+        }
 
     @property
     def title(self) -> str:
