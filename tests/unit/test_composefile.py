@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -151,43 +148,6 @@ def test_a_flag_and_a_variable_that_are_added_reach_the_local_driver(stack: Stac
 
     assert all(value_after(found[server].command, "--backlog") == "99" for server in API_SERVERS)
     assert all(found[name].environment["ADDED"] == "yes" for name in (*API_SERVERS, *WORKERS, FLOWER))
-
-
-def docker_config(stack: Stack, file: Path) -> dict[str, dict[str, object]]:
-    """Return what Compose makes of the file; that takes no engine."""
-    command = ["docker", "compose", "--project-directory", str(stack.folder), "--file", str(file)]
-    try:
-        done = subprocess.run(
-            [*command, "config", "--format", "json"],
-            env={**os.environ, **stack.compose_environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    except FileNotFoundError:
-        pytest.skip("no docker command")
-    if "is not a docker command" in done.stderr or "unknown shorthand flag" in done.stderr:
-        pytest.skip("no Compose plugin")
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout)["services"])
-
-
-def test_compose_reads_the_file_as_this_reader_does(stack: Stack, changed: Path) -> None:
-    for file in (COMPOSE_FILE, changed):
-        ours, theirs = read(stack, file), docker_config(stack, file)
-        assert set(ours) == set(theirs)
-        for name, service in ours.items():
-            other = theirs[name]
-            assert list(service.command) == other["command"]
-            assert service.environment == other.get("environment", {})
-            assert service.working_dir == other.get("working_dir")
-            assert service.hostname == other.get("hostname")
-            ports = {port["target"]: int(port["published"]) for port in other.get("ports", [])}  # type: ignore[attr-defined]
-            assert service.ports == ports
-            assert service.volumes == {mount["target"]: mount["source"] for mount in other["volumes"]}  # type: ignore[attr-defined]
-            assert other["stop_grace_period"] == f"{service.stop_seconds:.0f}s"
-            assert other["logging"]["options"] == {"max-size": "20m", "max-file": "2"}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
