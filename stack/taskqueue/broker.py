@@ -1,60 +1,54 @@
-"""Redis as the API sees it: the depth of each queue, the state of each task, and which workers are alive."""
+"""Redis as the API and the workers see it: the depth of each queue, the state of each task, which workers are alive."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 import redis
 from taskqueue.contract import QUEUES, WORKER_KEY, WORKERS
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
+# Together less than the second after which nginx asks another server, so that a client is told what is wrong.
+CONNECT_SECONDS = 0.3
+ANSWER_SECONDS = 0.5
+
 client = redis.Redis.from_url(
-    settings.redis_url, decode_responses=True, socket_timeout=1, socket_connect_timeout=0.5, health_check_interval=10
+    settings.redis_url,
+    decode_responses=True,
+    socket_timeout=ANSWER_SECONDS,
+    socket_connect_timeout=CONNECT_SECONDS,
+    health_check_interval=10,
+    retry=Retry(NoBackoff(), 0),
 )
 
 
-def _state_key(task_id: str) -> str:
+def state_key(task_id: str) -> str:
     return f"celery-task-meta-{task_id}"  # where Celery's Redis result backend keeps a task's state
 
 
-def remember(task_id: str) -> None:
-    """Note that this task exists, so that an unknown ID can be distinguished from a waiting task."""
-    _write_state(task_id, "PENDING")
+def encoded_state(task_id: str, status: str, result: dict[str, Any] | None = None) -> str:
+    """Return a task's state as Celery's result backend stores it."""
+    state: dict[str, Any] = {"task_id": task_id, "status": status, "result": result, "traceback": None, "children": []}
+    return json.dumps(state)
 
 
-def _write_state(task_id: str, status: str) -> None:
-    state: dict[str, Any] = {"task_id": task_id, "status": status, "result": None, "traceback": None, "children": []}
-    client.set(_state_key(task_id), json.dumps(state), ex=RESULT_TTL_SECONDS)
+def write_state(task_id: str, status: str, result: dict[str, Any] | None = None) -> None:
+    """Store a task's state; of FAILURE the result has `exc_type` and `exc_message`, as Celery's has."""
+    client.set(state_key(task_id), encoded_state(task_id, status, result), ex=RESULT_TTL_SECONDS)
 
 
 def state_of(task_id: str) -> dict[str, Any] | None:
     """Return the task's state as Celery's result backend stores it, or None for an ID that was never given out."""
-    stored = client.get(_state_key(task_id))
+    stored = client.get(state_key(task_id))
     return None if stored is None else json.loads(str(stored))
 
 
-def withdraw(task_id: str) -> bool:
-    """Remove a task that no worker has fetched yet from its queue and mark it REVOKED; tell whether it was there."""
-    for queue in QUEUES:
-        for message in map(str, client.lrange(queue, 0, -1)):
-            if _task_of(message) == task_id and client.lrem(queue, 1, message):
-                _write_state(task_id, "REVOKED")
-                return True
-    return False
-
-
-def _task_of(message: str) -> str | None:
-    """Return the task ID of a message; None if it is not a message of Celery's."""
-    try:
-        task_id = json.loads(message)["headers"]["id"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return str(task_id)
-
-
 def depths() -> dict[str, int]:
-    """Count the messages waiting on each queue."""
+    """Count the messages on each queue."""
     with client.pipeline(transaction=False) as pipeline:
         for queue in QUEUES:
             pipeline.llen(queue)

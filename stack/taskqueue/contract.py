@@ -25,3 +25,7 @@ HEALTH_PATH = "/health"  # a task could be done now
 # While this key exists, no worker consumes and none has its key. It is set with an expiry, and refreshed, by whoever
 # looks at the queues.
 HOLD_KEY = "workers-hold"
+
+# With a worker's name: its key in Redis while its process lives, whatever it does. The value is the process's own.
+LEASE_KEY = "worker-lease:"
+DEAD_LETTERS_KEY = "dead-letters"

@@ -13,6 +13,7 @@ from taskqueue import broker, errors, logs
 from taskqueue.contract import FINAL_STATES, HEALTH_PATH, LIVE_PATH
 from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
+from taskqueue.reliability import ledger
 from taskqueue.schemas import TaskStatus
 
 router = APIRouter()
@@ -58,7 +59,7 @@ def cancel_task(task_id: str, response: Response) -> TaskStatus:
     state = _known_state(task_id)
     if state["status"] in FINISHED:
         raise HTTPException(409, f"The task has already finished: {state['status']}.")
-    if state["status"] == "REVOKED" or broker.withdraw(task_id):
+    if state["status"] == "REVOKED" or ledger.cancel(task_id) == "WAITING":
         response.status_code = 200
         return TaskStatus(task_id=task_id, status="REVOKED")
     celery_app.control.revoke(task_id, terminate=True)

@@ -10,12 +10,14 @@ from collections.abc import Collection
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import setup_logging
+from celery.signals import celeryd_init, setup_logging
 from redis.exceptions import RedisError
 
 from taskqueue import broker, logs
 from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 from taskqueue.queues import queues
+from taskqueue.reliability import lease
+from taskqueue.reliability.reconciler import LOOK_SECONDS, Reconciler
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
 logs.configure()
@@ -32,30 +34,37 @@ app.conf.update(
     accept_content=["json"],
     result_accept_content=["json"],
     result_expires=RESULT_TTL_SECONDS,
-    result_backend_always_retry=True,
     task_queues=queues,
     task_create_missing_queues=False,
-    task_track_started=True,
-    task_acks_late=True,
-    task_reject_on_worker_lost=True,
-    task_time_limit=60,
-    worker_prefetch_multiplier=1,
+    task_default_queue="medium",  # Celery looks this one up whatever queue is named
     worker_hijack_root_logger=False,
     worker_send_task_events=True,
     broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    broker_transport_options={
-        "queue_order_strategy": "priority",  # the queues in the order named: high, medium, low
-        "visibility_timeout": 300,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        "unacked_mutex_expire": 10,
-        "socket_timeout": 3,
-        "socket_connect_timeout": 1,
-        "socket_keepalive": True,
-        "health_check_interval": 5,
-    },
+    imports=["taskqueue.rehearsal"],
 )
+if settings.durable:
+    app.task_cls = "taskqueue.reliability.task:DurableTask"
+    app.conf.update(
+        result_backend_always_retry=True,
+        task_track_started=False,  # the claim writes STARTED: a message that came twice must not
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=60,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "queue_order_strategy": "priority",  # the queues in the order named: high, medium, low
+            "visibility_timeout": 3600,  # longer than any retry waits; a killed worker's tasks are not left to it
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 10,
+            "socket_timeout": 3,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+        },
+    )
 
 
 class Heartbeat(bootsteps.StartStopStep):
@@ -108,7 +117,40 @@ def consume(consumer: Any, wanted: Collection[str]) -> None:
             consumer.add_task_queue(queue)
 
 
+class Ledger(bootsteps.StartStopStep):
+    """While the worker consumes, have it look once a second for what must be sent again."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self.timer: Any = None
+        self.reconciler = Reconciler(app)
+
+    def start(self, consumer: Any) -> None:
+        self.timer = consumer.timer.call_repeatedly(LOOK_SECONDS, self.look)
+
+    def look(self) -> None:
+        try:
+            self.reconciler.look()
+        except RedisError as error:
+            logger.warning("Not reconciled: Redis does not answer: %s", error)
+
+    def stop(self, consumer: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+
 app.steps["consumer"].add(Heartbeat)
+if settings.durable:
+    app.steps["consumer"].add(Ledger)
+
+
+@celeryd_init.connect
+def keep_lease(**_: Any) -> None:
+    """Hold the lease from before the first claim until the process ends."""
+    if settings.durable:
+        lease.keep()
 
 
 @setup_logging.connect

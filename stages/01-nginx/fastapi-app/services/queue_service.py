@@ -3,9 +3,9 @@
 import uuid
 from typing import Any
 
-from taskqueue import broker
 from taskqueue.logs import log_hand_off
 from taskqueue.producer import celery_app
+from taskqueue.reliability import ledger
 
 
 def submit_task(
@@ -15,7 +15,7 @@ def submit_task(
     task_id = str(uuid.uuid4())
     kwargs = dict(task_data)
 
+    ledger.accept(task_id, task_name, kwargs, queue)
     log_hand_off("queue-service", kwargs, task_id=task_id, queue=queue)
-    broker.remember(task_id)
     celery_app.send_task(task_name, kwargs=kwargs, task_id=task_id, queue=queue)
     return task_id

@@ -10,6 +10,7 @@ TASK_NAMES = {
     "monte_carlo_pricing": "tasks.monte_carlo_pricing",
     "portfolio_optimization": "tasks.portfolio_optimization",
     "stress_test": "tasks.stress_test",
+    "rehearsal": "taskqueue.rehearsal",
 }
 
 

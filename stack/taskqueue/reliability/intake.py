@@ -1,0 +1,50 @@
+"""What the API knows of the request that it is answering and the ledger needs: its deadline and its keys.
+
+It is a context variable, because it ends in this process: every function on the way would pass it on and none would
+use it. The correlation ID does not end here. It goes on into the message, so it is passed by hand, as an argument;
+`request_id` is only for this process's log lines.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# How long a request is worth an answer: nginx gives up after this long (proxy_next_upstream_timeout).
+BUDGET_SECONDS = 3.0
+STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """One request: `started` in seconds since the epoch, `keys` the values of each Idempotency-Key header, `retry_key`
+    the same for each server that nginx tries for this request."""
+
+    request_id: str = ""
+    started: float | None = None
+    keys: tuple[str, ...] = ()
+    retry_key: str = ""
+
+
+_current: contextvars.ContextVar[Intake] = contextvars.ContextVar("intake", default=Intake())  # noqa: B039 - frozen
+
+
+def current() -> Intake:
+    """Return the intake of the request being answered; an empty one outside a request."""
+    return _current.get()
+
+
+def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Set the intake for what runs in this context from now on. Header names are in lower case, as in ASGI."""
+    keys, retry_key, started = [], "", time.time()
+    for name, value in headers:
+        if name == b"idempotency-key":
+            keys.append(value.decode("latin-1"))
+        elif name == b"x-retry-key":
+            retry_key = value.decode("latin-1")
+        elif name == b"x-request-start" and (found := STARTED.fullmatch(value.decode("latin-1"))):
+            started = min(started, float(found[1]))
+    _current.set(Intake(request_id, started, tuple(keys), retry_key))

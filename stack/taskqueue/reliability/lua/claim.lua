@@ -1,0 +1,22 @@
+-- Claim a task for a worker: RUN; or GONE (finished, cancelled, never accepted), EARLY (its retry is not due yet), BUSY
+-- (a living worker runs it), POISON (it has ended too many runs). Returns verdict, number of this run.
+-- KEYS: tasks, running, attempts, due, state   ARGV: task ID, owner, prefix of leases, most runs, state, its seconds
+local tasks, running, attempts, due, state = unpack(KEYS)
+local id, owner, lease, most, started, state_ttl = unpack(ARGV)
+
+if redis.call('HEXISTS', tasks, id) == 0 then return {'GONE', 0} end
+local holder = redis.call('HGET', running, id)
+if holder then
+  local name = string.match(holder, '^(.-)/')
+  if redis.call('GET', lease .. name) == holder then return {'BUSY', 0} end
+end
+local at = string.match(redis.call('HGET', due, id) or '', '^(%d+)/')
+local time = redis.call('TIME')
+if at and time[1] * 1000 + math.floor(time[2] / 1000) < tonumber(at) - 1000 then return {'EARLY', 0} end
+
+local run = redis.call('HINCRBY', attempts, id, 1)
+if run > tonumber(most) then return {'POISON', run} end
+redis.call('HSET', running, id, owner)
+redis.call('HDEL', due, id)
+redis.call('SET', state, started, 'EX', state_ttl)
+return {'RUN', run}
