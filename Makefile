@@ -16,6 +16,11 @@ export CLEW_TYPE := $(call typed,TYPE)
 export CLEW_DATA := $(call typed,DATA)
 export CLEW_SERVICE := $(call typed,SERVICE)
 export CLEW_FORCE := $(call typed,FORCE)
+export CLEW_NAME := $(call typed,NAME)
+export CLEW_ON := $(call typed,ON)
+export CLEW_SEED := $(call typed,SEED)
+export CLEW_REPEAT := $(call typed,REPEAT)
+export CLEW_SHORT := $(call typed,SHORT)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
 VERBS := up status send trace check diff logs message
@@ -68,6 +73,15 @@ ladder: run-packages ## generate stages 01–04 and the READMEs from 00 and 05
 
 bench-up: test-packages ## time until nine containers are healthy, compared
 	@.venv/bin/python tests/bench/up.py
+
+# --- drills: claims that are tested ------------------------------------------------------------------------------------
+
+.PHONY: drill drills
+drill: run-packages ## test a claim (NAME=… ON=stock SEED=7 REPEAT=20 SHORT=1)
+	@$(CLEW) drill
+
+drills: run-packages ## test all claims; exit 1 if one is false, 2 if not known
+	@$(CLEW) drills
 
 # --- the site ----------------------------------------------------------------------------------------------------------
 

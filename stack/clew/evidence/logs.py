@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 from clew.core.lines import Line, parse_line
 from clew.stacks.drivers import Driver
@@ -14,8 +15,13 @@ def read(driver: Driver, since: float | None = None) -> list[Line]:
 
     With `since` (seconds since the epoch), only lines that have that time or a later one.
     """
+    return parsed(driver.logs(since), since)
+
+
+def parsed(logs: Mapping[str, Iterable[str]], since: float | None = None) -> list[Line]:
+    """Return each service's lines as `read` does."""
     lines = []
-    for service, texts in driver.logs(since).items():
+    for service, texts in logs.items():
         when = 0.0
         for text in texts:
             if not text.strip():

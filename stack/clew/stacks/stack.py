@@ -121,7 +121,10 @@ class Stack:
 
     def command(self, verb: str) -> str:
         """Return what to type for a verb on this stack."""
-        typed = f"make stage-{self.number} {verb}" if self.number is not None else "make lattice"
+        if self.kind == "drill":
+            typed = "make down" if verb == "down" else "make drill"
+        else:
+            typed = f"make stage-{self.number} {verb}" if self.number is not None else "make lattice"
         return on_these_ports(typed, self.prefix)
 
 
@@ -162,10 +165,16 @@ def strict_stack(prefix: str | None = None) -> Stack:
     return Stack("strict", name, ROOT / ".clew" / name, ports_of("strict", prefix=prefix))
 
 
+def drill_stack(settings: str = "durable", prefix: str | None = None) -> Stack:
+    """Return the stack of the drills, which runs stage 5 with durable or stock settings."""
+    folder = ladder.stage(5).folder
+    return Stack("drill", named("drill", prefix), folder, ports_of("drill", prefix=prefix), settings=settings)
+
+
 def all_stacks(prefix: str | None = None) -> list[Stack]:
     """Return every stack that may be up on these ports."""
     stages = [stage_stack(stage.number, prefix=prefix) for stage in ladder.STAGE_LIST]
-    return [*stages, lattice_stack(prefix), strict_stack(prefix)]
+    return [*stages, lattice_stack(prefix), strict_stack(prefix), drill_stack(prefix=prefix)]
 
 
 def stacks_elsewhere() -> list[Stack]:
