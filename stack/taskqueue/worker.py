@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from taskqueue import broker, logs
 from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 from taskqueue.queues import queues
-from taskqueue.reliability import lease
+from taskqueue.reliability import guard, lease
 from taskqueue.reliability.reconciler import LOOK_SECONDS, Reconciler
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
@@ -65,6 +65,7 @@ if settings.durable:
             "health_check_interval": 5,
         },
     )
+    guard.install(app)
 
 
 class Heartbeat(bootsteps.StartStopStep):
