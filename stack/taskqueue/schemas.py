@@ -420,7 +420,12 @@ class TaskCreated(Model):
 
     task_id: str
     status: Literal["PENDING"] = "PENDING"
-    from_cache: bool = Field(False, description="an earlier request with this Idempotency-Key created the task")
+
+
+class TaskRepeated(TaskCreated):
+    """The receipt again: an earlier request with the same Idempotency-Key has created the task."""
+
+    from_cache: Literal[True] = True
 
 
 class TaskStatus(Model):

@@ -9,6 +9,7 @@ from clew import ladder
 from clew.core import paths
 from clew.evidence.trace import Hop, Run, where_it_ends
 from taskqueue import broker
+from taskqueue.reliability import breaker
 
 
 @pytest.fixture
@@ -100,4 +101,5 @@ def redis(monkeypatch):
     """A Redis in this process, empty, in place of the one that the services ask."""
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     monkeypatch.setattr(broker, "client", client)
+    breaker._redis.reset()
     return client

@@ -41,7 +41,7 @@ FLAGS = {
         },
     ),
     REDIS: {"--dir": "/data", "--bind": "0.0.0.0", "--port": "6379", "--protected-mode": "no"},
-    NGINX: {"-p": "/tmp/", "-c": "/srv/stack/nginx/main.conf"},
+    NGINX: {"-p": "/tmp/", "-c": "/srv/stack/nginx/durable.conf"},
     FLOWER: {"--port=5555": None, "--address=0.0.0.0": None, "--logging=none": None, "-A": "taskqueue.monitor"},
 }
 HOME = Path("/state/a b%/local")

@@ -371,7 +371,7 @@ def test_but_not_thousands() -> None:
         (var_of({**APPLE, "price": float("nan")}), "Input should be a finite number"),
         (
             {**var_of(APPLE), "task_type": "calculate_vat"},
-            "Input should be one of calculate_var, monte_carlo_pricing, portfolio_optimization, stress_test",
+            "Input should be one of calculate_var, monte_carlo_pricing, portfolio_optimization, stress_test, rehearsal",
         ),
         (
             {"data": {"positions": many(31, APPLE), "simulations": 1_000_000}},
@@ -440,11 +440,11 @@ def test_field_name(loc: tuple[str | int, ...], name: str) -> None:
     assert field_name(loc) == name
 
 
-def test_the_api_documentation_shows_all_four_with_an_example() -> None:
+def test_the_api_documentation_shows_every_type_with_an_example() -> None:
     document = app.openapi()
     content = document["paths"]["/api/v1/tasks"]["post"]["requestBody"]["content"]["application/json"]
     names = [choice["$ref"].rpartition("/")[2] for choice in content["schema"]["oneOf"]]
-    assert names == ["CalculateVar", "MonteCarloPricing", "PortfolioOptimization", "StressTest"]
+    assert names == ["CalculateVar", "MonteCarloPricing", "PortfolioOptimization", "StressTest", "Rehearsal"]
     components = document["components"]["schemas"]
     assert all(components[name]["examples"] for name in names)
     assert [components[name]["properties"]["task_type"]["const"] for name in names] == list(get_args(schemas.TaskType))

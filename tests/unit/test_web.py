@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 
 from taskqueue import broker, logs, web
 from taskqueue.contract import WORKER_KEY, WORKERS
+from taskqueue.reliability import ledger
 from taskqueue.schemas import TaskSubmission
 
 
@@ -234,9 +235,8 @@ def revoke(monkeypatch: pytest.MonkeyPatch) -> Mock:
     return told
 
 
-def test_a_waiting_task_is_cancelled_off_its_queue(redis: FakeRedis, revoke: Mock) -> None:
-    broker.remember("t")
-    redis.rpush("low", json.dumps({"headers": {"id": "t"}}))
+def test_a_waiting_task_is_cancelled(redis: FakeRedis, revoke: Mock) -> None:
+    ledger.accept("t", "tasks.calculate_var", {}, "low")
 
     answer = ask("DELETE", "/api/v1/tasks/t")
 

@@ -49,9 +49,8 @@ def test_a_task_is_acknowledged_when_it_is_done_not_when_it_starts(received: Req
 
 
 def test_a_task_whose_process_was_killed_goes_back_to_its_queue(
-    received: Request, monkeypatch: pytest.MonkeyPatch
+    received: Request,
 ) -> None:
-    monkeypatch.setattr(received, "_success_was_stored", lambda: False)
     try:
         raise WorkerLostError("killed")
     except WorkerLostError:

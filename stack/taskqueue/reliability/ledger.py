@@ -30,8 +30,13 @@ POISON = f"It ended {MOST_RUNS} runs without a result."
 
 
 def script(name: str) -> Callable[..., Any]:
-    """Return a Lua script of this package as a function of `keys`, `args`."""
-    return broker.client.register_script((Path(__file__).parent / "lua" / f"{name}.lua").read_text())
+    """Return a Lua script of this package as a function of `keys` and `args`, run on broker.client unless told."""
+    registered = broker.client.register_script((Path(__file__).parent / "lua" / f"{name}.lua").read_text())
+
+    def run(keys: list[str], args: list[Any], client: Any = None) -> Any:
+        return registered(keys=keys, args=args, client=client or broker.client)
+
+    return run
 
 
 _accept, _claim, _finish = script("accept"), script("claim"), script("finish")

@@ -161,7 +161,7 @@ class Reconciler:
 
     def where_messages_are(self) -> tuple[set[str], dict[str, str]]:
         """Return the tasks that are on a queue, and the delivery tag of each that was delivered to a worker."""
-        queued, delivered = self.messages(keys=[UNACKED, *QUEUES], client=self.client)
+        queued, delivered = self.messages(keys=[UNACKED, *QUEUES], args=[], client=self.client)
         return set(queued), dict(zip(delivered[1::2], delivered[::2], strict=True))
 
     def uptime(self) -> int:
