@@ -145,11 +145,11 @@ class Account:
     def last_complete(self) -> float | None:
         return max((when for ran in self.runs.values() for when in ran.completed), default=None)
 
-    def out_of_order(self) -> int:
-        """How many tasks started while a more urgent one, accepted before, was still waiting."""
+    def out_of_order(self, requests: Iterable[Request]) -> int:
+        """Return how many of these tasks started while a more urgent one, accepted before, was still waiting."""
         first = [
             (ran.starts[0][0], RANKS[str(request.body["priority"])], answer.sent_at + answer.ms / 1000)
-            for request in self.acknowledged
+            for request in requests
             if (ran := self._ran(request)).starts and (answer := request.answer) is not None
         ]
         return sum(

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import psutil
 
@@ -26,8 +26,7 @@ LAND_SECONDS = 5
 AFTER = {KILL: "stopped", STOP: "stopped", PAUSE: "paused"}
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """A fault that will be injected `at` seconds after the load began and healed `lasts` seconds later."""
 
     at: float
@@ -59,8 +58,10 @@ def regularly(rng: random.Random, kind: str, service: str, times: int, every: fl
     return [Planned(number * every + rng.random(), kind, service, lasts) for number in range(times)]
 
 
-def mixed(rng: random.Random, seconds: float, with_child: bool = True) -> list[Planned]:
-    """Return the plan of the drill `mixed`: eleven faults of six kinds, ten where a pool process cannot be killed."""
+def mixed(rng: random.Random, seconds: float, count: int, with_child: bool = True) -> list[Planned]:
+    """Return the plan of the drill `mixed`: `count` of eleven faults of six kinds, the one of a pool process only where
+    it can be killed.
+    """
     wanted: list[tuple[str, Sequence[str], float]] = [
         *[(KILL, WORKERS, 1.0)] * 3,
         *[(KILL, API_SERVERS, 1.0)] * 3,
@@ -70,7 +71,7 @@ def mixed(rng: random.Random, seconds: float, with_child: bool = True) -> list[P
     ]
     if with_child:
         wanted.append((CHILD, WORKERS, 0.0))
-    return spread(rng, wanted, seconds)
+    return spread(rng, rng.sample(wanted, min(count, len(wanted))), seconds)
 
 
 def inject(driver: Driver, kind: str, service: str) -> Fault:

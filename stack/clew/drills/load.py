@@ -166,7 +166,7 @@ class Sender:
             request.attempts.append(answer)
             self.accepted += request.outcome == "acknowledged"
             settled = answer.status is not None and answer.status not in (429, 500, 502, 503, 504)
-            if settled or request.client == "plain" or time.monotonic() > give_up:
+            if settled or request.client != "retrying" or time.monotonic() > give_up:
                 return
             back_off = min(retry_after if retry_after is not None else 0.1 * 2**tries, 2.0)
             await asyncio.sleep(back_off * self.rng.uniform(0.5, 1.0))
@@ -217,9 +217,3 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def at_a_rate(plan: Plan, per_second: float, seconds: float, make: Callable[[Plan, float], Request]) -> list[Request]:
-    """Return requests that arrive at a rate, the first of them now."""
-    now = time.time() + 0.2  # the event loop has to start
-    return [make(plan, now + at) for at in arrivals(plan.rng, per_second, seconds)]

@@ -74,7 +74,15 @@ class Scene:
     def send(self, bodies: Sequence[Body], **fields: Any) -> list[Request]:
         """Send these at the same moment and wait for their answers."""
         requests = self.all_at_once(bodies, **fields)
-        self.sender.finish()
+        self.answered()
+        return requests
+
+    def send_keyed(self, bodies: Sequence[tuple[str, Body]], label: str) -> list[Request]:
+        """Send these once each, at the same moment, with the given keys; wait for their answers."""
+        now = time.time() + START_SECONDS
+        requests = [self.plan.request(body, now, "keyed", label=label, key=key) for key, body in bodies]
+        self.sender.begin(requests)
+        self.answered()
         return requests
 
     def as_accepted(self, count: int, body: Body, senders: int = 24) -> None:
@@ -161,4 +169,8 @@ class Scene:
 
     def wait_consuming(self, workers: Sequence[str] = WORKERS, seconds: float = READY_SECONDS) -> float | None:
         """Wait until workers consume; return how many seconds that took, None when they did not in time."""
-        return self.wait(lambda: not ready.not_ready(self.stack, workers), seconds, f"{', '.join(workers)} to consume")
+        return self.wait_ready(workers, seconds)
+
+    def wait_ready(self, services: Sequence[str], seconds: float = READY_SECONDS) -> float | None:
+        """Wait until services do their work; return how many seconds that took, None when they did not in time."""
+        return self.wait(lambda: not ready.not_ready(self.stack, services), seconds, f"{', '.join(services)}")

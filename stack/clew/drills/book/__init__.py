@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clew.core.errors import ClewError
-from clew.drills.book import broker, crowds, workers
+from clew.drills.book import broker, crowds, mixed, requests, servers, workers
 from clew.drills.model import Drill
 
 DRILLS: dict[str, Drill] = {
@@ -12,7 +12,18 @@ DRILLS: dict[str, Drill] = {
         workers.WORKER_KILL,
         workers.TINY_LOSS,
         broker.REDIS_KILL,
+        broker.REDIS_PAUSE,
+        broker.REDIS_DOWN,
+        servers.API_KILL,
+        servers.API_HANG,
+        servers.ROLLING,
         crowds.HERD,
+        crowds.BREAKER,
+        crowds.PRIORITY,
+        requests.IDEMPOTENCY,
+        requests.POISON,
+        requests.RETRIES,
+        mixed.MIXED,
     )
 }
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from clew.drills.account import Account, latencies
-from clew.drills.faults import STOP
+from clew.drills.faults import PAUSE, STOP
 from clew.drills.judge import always
 from clew.drills.load import rehearsal
-from clew.drills.model import Check, Drill, at_most, exactly
+from clew.drills.model import Check, Drill, Request, at_most, exactly
 from clew.drills.scene import Scene
 from clew.stacks.services import WORKERS
 
 LIMIT = 500
 HERD_MS = 2000
+CALLERS = 24
+URGENT_SECONDS = 1
 
 
 def herd(scene: Scene) -> None:
@@ -51,5 +53,112 @@ HERD = Drill(
     checks=check_herd,
     full={"requests": 1000},
     short={"requests": 700},
+    seconds=60,
+)
+
+
+def breaker(scene: Scene) -> None:
+    """Fill the queue until the breaker opens, drain half of it, then send callers at once while nothing finishes."""
+    scene.watch.every = 0.05
+    frozen = [scene.inject(PAUSE, worker) for worker in WORKERS]
+    scene.send([rehearsal(0.1)] * (LIMIT + 100), client="plain", label="fill")
+    scene.send([rehearsal(0.1)] * CALLERS, client="plain", label="open")
+    for fault in frozen:
+        scene.heal(fault)
+    half = scene.wait(lambda: 0 < scene.watch.depths[-1][1] <= LIMIT // 2, 60, "half of the queue to drain")
+    frozen = [scene.inject(PAUSE, worker) for worker in WORKERS]
+    if half is None:
+        scene.doubts.append("The queue did not drain to half.")
+    scene.send([rehearsal(0.1)] * CALLERS, client="plain", label="half-open")
+    for fault in frozen:
+        scene.heal(fault)
+    scene.wait(lambda: scene.watch.depths[-1][1] == 0, 60, "the queue to be empty")
+    scene.pass_time(1)
+    scene.send([rehearsal(0.1)] * CALLERS, client="plain", label="closed")
+
+
+def accepted_of(account: Account, label: str) -> int:
+    return sum(one.label == label for one in account.acknowledged)
+
+
+def check_breaker(scene: Scene, account: Account) -> list[Check]:
+    return [
+        *always(account),
+        exactly("accepted before it opens", LIMIT, accepted_of(account, "fill")),
+        exactly("accepted of 24 callers while it is open", 0, accepted_of(account, "open")),
+        exactly("accepted of 24 callers while it is half-open: the probe", 1, accepted_of(account, "half-open")),
+        exactly("accepted of 24 callers once the probe's task succeeded", CALLERS, accepted_of(account, "closed")),
+    ]
+
+
+BREAKER = Drill(
+    name="breaker",
+    claim="The circuit breaker opens at 500 waiting tasks, lets exactly one of 24 callers probe, and closes again.",
+    should=(
+        "With 500 tasks waiting the breaker opens: 24 callers at once are refused.",
+        "Drained to half, it is half-open: of 24 callers at once, spread over three servers, exactly one is accepted.",
+        "When that one's task has succeeded it closes: 24 callers at once are accepted.",
+    ),
+    stock="There is no breaker: everything is accepted.",
+    act=breaker,
+    checks=check_breaker,
+    full={},
+    short={},
+)
+
+
+def urgent_first(scene: Scene) -> None:
+    """Send urgent tasks behind many that are not; then start idle workers on a shuffled mixture of all three."""
+    scene.send([rehearsal(1.0, "low")] * scene.count("low"), label="low")
+    for _ in range(scene.count("probes")):
+        scene.pass_time(scene.rng.uniform(0.5, 1.5))
+        scene.send([rehearsal(0.05, "high")], label="probe")
+    scene.wait(lambda: scene.watch.depths[-1][1] == 0, 120, "the queues to be empty")
+    scene.pass_time(1.5)  # the last tasks of one second
+    frozen = [scene.inject(STOP, worker) for worker in WORKERS]
+    bodies = [rehearsal(0.1, priority) for priority in ("high", "medium", "low") for _ in range(scene.count("each"))]
+    scene.rng.shuffle(bodies)
+    scene.send(bodies, label="order")
+    for fault in frozen:
+        scene.heal(fault)
+    scene.wait_consuming()
+
+
+def waits(account: Account, requests: list[Request]) -> list[float]:
+    """Return how many seconds each of these waited from its answer to its first start."""
+    found = []
+    for one in requests:
+        starts = [when for ran in account.runs_of(one) for when, _ in ran.starts]
+        if starts and one.answer:
+            found.append(min(starts) - one.answer.sent_at - one.answer.ms / 1000)
+    return found
+
+
+def check_priority(scene: Scene, account: Account) -> list[Check]:
+    probes = [one for one in account.acknowledged if one.label == "probe"]
+    mixture = [one for one in account.acknowledged if one.label == "order"]
+    behind = min((one.planned_at for one in probes), default=0.0)
+    last = max((ran.starts[0][0] for one in account.acknowledged if one.label == "low"
+                for ran in account.runs_of(one) if ran.starts), default=0.0)  # fmt: skip
+    scene.notes["low_tasks_still_waiting"] = last > behind
+    return [
+        *always(account),
+        at_most("the longest wait of an urgent task", URGENT_SECONDS, max(waits(account, probes), default=None), "s"),
+        exactly(f"out of order, of {3 * scene.count('each')}", 0, account.out_of_order(mixture) if mixture else None),
+    ]
+
+
+PRIORITY = Drill(
+    name="priority",
+    claim="Urgent tasks start within 1 s behind 200 others of 1 s, and no task starts before a more urgent one.",
+    should=(
+        "200 low tasks of 1 s wait; each of 10 high ones starts within 1 s of its answer.",
+        "40 high, 40 medium and 40 low tasks, sent in any order to stopped workers, start in the order of urgency.",
+    ),
+    stock="The three queues take turns: urgent tasks wait behind low ones.",
+    act=urgent_first,
+    checks=check_priority,
+    full={"low": 200, "probes": 10, "each": 40},
+    short={"low": 60, "probes": 3, "each": 20},
     seconds=60,
 )
