@@ -22,10 +22,14 @@ def beads(page):
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_every_mix_shows_its_recorded_run(open_page, mix):
+def test_every_mix_shows_its_recorded_run_and_fits_a_screen(open_page, mix):
     run = next(recordings.run_of(entry) for entry in recordings.load("lattice")["runs"] if entry["mix"] == mix)
     page = open_page(f"explorer/?mix={mix}")
     assert beads(page) == ladder.expected(mix)
+    for part in (".controls", "#told", "#end", ".legend", ".map.wide"):
+        expect(page.locator(f".explorer {part}")).to_be_in_viewport(ratio=1)
+    heights = page.locator(".buttons .md-button").evaluate_all("all => all.map(one => one.offsetHeight)")
+    assert len(set(heights)) == 1
     told = page.locator("#told")
     for hop, verdict in zip(ladder.HOPS, run.verdicts, strict=True):
         expect(told).to_contain_text(f"{hop} {verdict}")
@@ -37,15 +41,6 @@ def test_every_mix_shows_its_recorded_run(open_page, mix):
     (by_nginx,) = [n for n, line in enumerate(lines) if "nginx-loadbalancer" in line]
     assert re.match(r" *≈\d+ ms ", lines[by_nginx])
     assert any("Request completed" in line for line in lines[:by_nginx])
-
-
-@pytest.mark.parametrize("mix", MIXES)
-def test_controls_verdict_and_map_fit_a_screen(open_page, mix):
-    page = open_page(f"explorer/?mix={mix}")
-    for part in (".controls", "#told", "#end", ".legend", ".map.wide"):
-        expect(page.locator(f".explorer {part}")).to_be_in_viewport(ratio=1)
-    heights = page.locator(".buttons .md-button").evaluate_all("all => all.map(one => one.offsetHeight)")
-    assert len(set(heights)) == 1
 
 
 def test_switches_change_the_address_and_play(open_page):

@@ -1,9 +1,12 @@
-"""The notebooks, restarted and run from top to bottom: all as replay, all on stacks of their own, two on stacks that
-are up."""
+"""The notebooks, restarted and run from top to bottom: all as replay, and all on real stacks.
+
+The first brings its stages up and down itself, as the last does with its experiment. Between them they find their
+stages up, which are started once while the tests go up the ladder: that takes longer than most lessons.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +15,15 @@ from clew.lab import lessons
 from clew.ladder import STAGE_LIST
 from clew.stacks import lifecycle
 from clew.stacks.drivers import running_driver
-from clew.stacks.stack import all_stacks, stage_stack, strict_stack
+from clew.stacks.stack import all_stacks, stage_stack
 
-NOTEBOOKS = [pytest.param(path, id=path.stem) for path in lessons.lessons()]
+NOTEBOOKS = lessons.lessons()
+ALONE = lessons.lessons(["00", "07"])
+ON_STAGES = [path for path in NOTEBOOKS if path not in ALONE]
 
 
-def stage_number(path: Path) -> int:
-    return min(int(path.stem[:2]), STAGE_LIST[-1].number)
+def titles_up() -> list[str]:
+    return [stack.title for stack in all_stacks() if running_driver(stack) is not None]
 
 
 def run(path: Path, replay: bool) -> None:
@@ -31,31 +36,39 @@ def run(path: Path, replay: bool) -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_as_replay(path: Path) -> None:
     run(path, replay=True)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS)
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
 def test_on_stacks_of_its_own(path: Path) -> None:
     run(path, replay=False)
-    assert [stack.title for stack in all_stacks() if running_driver(stack) is not None] == []
+
+    assert titles_up() == []
 
 
-@pytest.fixture
-def up(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A notebook whose stage is up."""
-    (path,) = lessons.lessons([request.param])
-    stack = stage_stack(stage_number(path))
-    lifecycle.up(stack, print)
-    yield path
-    lifecycle.down(stack)
+@pytest.fixture(scope="module")
+def keep_up() -> Iterator[Callable[[set[int]], None]]:
+    """Have the stages of these numbers up, and no other; those that are up already stay as they are."""
+
+    def only(numbers: set[int]) -> None:
+        for stage in STAGE_LIST:
+            if stage.number not in numbers:
+                lifecycle.down(stage_stack(stage.number))
+        for number in sorted(numbers):
+            lifecycle.up(stage_stack(number), print)
+
+    yield only
+    only(set())
 
 
-@pytest.mark.parametrize("up", ["04", "06"], indirect=True)
-def test_on_a_stack_that_is_up(up: Path) -> None:
-    run(up, replay=False)
-    number = stage_number(up)
-    assert running_driver(stage_stack(number)) is not None
-    others = [strict_stack(), *(stage_stack(stage.number) for stage in STAGE_LIST if stage.number != number)]
-    assert [stack.title for stack in others if running_driver(stack) is not None] == []
+@pytest.mark.parametrize("path", ON_STAGES, ids=lambda path: path.stem)
+def test_on_stages_that_are_up(path: Path, keep_up: Callable[[set[int]], None]) -> None:
+    last = min(int(path.stem[:2]), STAGE_LIST[-1].number)
+    keep_up({last - 1, last})
+    before = titles_up()
+
+    run(path, replay=False)
+
+    assert titles_up() == before == [f"Stage {last - 1}", f"Stage {last}"]
