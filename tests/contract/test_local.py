@@ -10,7 +10,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -236,21 +235,6 @@ def test_a_child_that_left_the_group_does_not_delay_a_stop(up: Up) -> None:
     holder.wait(10)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not driver.home.exists()
-
-
-def test_a_change_of_compose_yaml_is_applied_by_up(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = local(up)
-    changed = driver.programs()
-    flower = changed["flower"]
-    changed["flower"] = replace(flower, environment={**flower.environment, "ADDED": "100%"})
-    before = driver._infos()
-    monkeypatch.setattr(LocalDriver, "programs", lambda _: changed)
-
-    driver.up()
-
-    after = driver._infos()
-    assert psutil.Process(after["flower"]["pid"]).environ()["ADDED"] == "100%"
-    assert [name for name in SERVICES if before[name]["pid"] != after[name]["pid"]] == ["flower"]
 
 
 def test_nginx_serves_and_reloads_after_its_master_was_killed(up: Up) -> None:

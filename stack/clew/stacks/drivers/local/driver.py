@@ -56,7 +56,6 @@ class LocalDriver:
 
     def up(self) -> None:
         if self.supervisor.answers():
-            self._apply_configuration()
             for service, info in self._infos().items():
                 if info["state"] == "STOPPING" or _state(info) != "running":
                     self.start(service)
@@ -143,16 +142,6 @@ class LocalDriver:
     def processes(self) -> list[psutil.Process]:
         """Return every living process of this stack, also those whose supervisord was killed."""
         return processes.of_stack(self.home)
-
-    def _apply_configuration(self) -> None:
-        """Restart what compose.yaml describes in another way than when it was started."""
-        added, changed, removed = self.supervisor.reconfigure(self.programs())
-        if changed or removed:
-            self._end([*changed, *removed])
-        for service in (*changed, *removed):
-            self.supervisor.call("supervisor.removeProcessGroup", service)
-        for service in (*added, *changed):
-            self.supervisor.call("supervisor.addProcessGroup", service)
 
     def _begin(self, service: str) -> None:
         if service == NGINX:

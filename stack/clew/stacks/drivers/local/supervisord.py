@@ -102,18 +102,6 @@ class Supervisor:
             words = log.read_text(errors="replace").strip()[-500:] if log.exists() else ""
             raise ClewError(f"{error.message}\n{words}".rstrip(), error.next_step) from None
 
-    def reconfigure(self, programs: Mapping[str, Program]) -> tuple[list[str], list[str], list[str]]:
-        """Let a running supervisord read its configuration again, if it is another one now.
-
-        Return which services it has to add, to change and to remove.
-        """
-        configured = self._configured(programs)
-        if configured == self.configuration.read_text():
-            return [], [], []
-        self.configuration.write_text(configured)
-        ((added, changed, removed),) = self.call("supervisor.reloadConfig")
-        return added, changed, removed
-
     def answers(self) -> bool:
         """Tell whether supervisord runs and answers.
 
