@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from clew import ladder
 from clew.core.errors import ClewError
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import choice, docker, running_driver
+from clew.stacks.refresh import refresh
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, SERVICES, WORKERS
 from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
 
@@ -152,6 +154,49 @@ def test_up_restarts_only_the_services_whose_files_changed(
     (stack.folder / "compose.yaml").write_text("# other\n")
     lifecycle.up(stack, print)
     assert driver.asked == [("down",), ("up",)]
+
+
+def test_a_refresh_restarts_what_does_not_run_the_files_on_disk_and_notes_that_it_does_now(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = replace(stack, folder=tmp_path / "mix")
+    ladder.write_mix("00000", stack.folder)
+    driver = FakeDriver(dict.fromkeys(SERVICES, "absent"))
+    use(driver, monkeypatch)
+    lifecycle.up(stack, print)
+
+    expected = {
+        "10000": [("reload",)],
+        "10100": [("restart", *API_SERVERS)],
+        "00101": [("restart", *WORKERS), ("reload",)],
+        "00001": [("restart", *API_SERVERS)],
+    }
+    for mix, asked in expected.items():
+        driver.asked.clear()
+        ladder.write_mix(mix, stack.folder)
+        refresh(stack, driver)
+        assert driver.asked == asked
+        assert freshness.changed_since_start(stack, driver) == {}
+    driver.asked.clear()
+    refresh(stack, driver)
+    assert driver.asked == []
+
+
+@pytest.mark.parametrize(("after", "said"), [(0, True), (100, False)])
+def test_a_long_wait_for_another_command_is_said(
+    stack: Stack, after: float, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lifecycle, "SAY_SO_AFTER", after)
+
+    with (
+        lifecycle.only_one(stack),
+        pytest.raises(ClewError, match="another command that starts or ends Stage 3"),
+        lifecycle.only_one(stack, seconds=0.3),
+    ):
+        pytest.fail("two have it")
+
+    expected = "Waiting for another command that starts or ends Stage 3, up to 0 s.\n" if said else ""
+    assert capsys.readouterr().err == expected
 
 
 def test_a_file_that_is_edited_during_an_up_counts_as_edited(

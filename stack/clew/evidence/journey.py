@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +14,10 @@ from clew.core.paths import STATE
 from clew.evidence import client
 from clew.evidence.diff import run_on
 from clew.evidence.trace import Run, trace
-from clew.stacks import freshness, lifecycle, ready
-from clew.stacks.drivers import Driver, Say
-from clew.stacks.freshness import Snapshot
-from clew.stacks.services import NGINX, SERVICES_OF_LAYER
-from clew.stacks.stack import Stack, lattice_stack
+from clew.stacks import lifecycle
+from clew.stacks.drivers import Say
+from clew.stacks.refresh import refresh
+from clew.stacks.stack import lattice_stack
 
 SENT_ID = "MY-TRACE-123"
 
@@ -51,44 +49,14 @@ def lattice(say: Say) -> Iterator[Run]:
             driver, _ = lifecycle.up(stack, say)
             current = order[0]
             for mix in order:
-                switch(stack, driver, current, mix)
+                ladder.write_mix(mix, stack.folder)
+                refresh(stack, driver)
                 if mix == order[0] or mix[1:] != current[1:]:
                     client.warm_up(stack)
                 current = mix
                 yield trace(stack, SENT_ID, client.seeded_body(), driver)
         finally:
             lifecycle.down(stack)
-
-
-def switch(stack: Stack, driver: Driver, before: str, after: str) -> None:
-    """Put the layers of another mix into a running stack.
-
-    Raises:
-        ClewError: a restarted service did not come back.
-    """
-    ladder.write_mix(after, stack.folder)
-    restart_changed(stack, driver, before, after)
-
-
-def restart_changed(stack: Stack, driver: Driver, before: str, after: str) -> None:
-    """Restart or reload the services that read what differs between two mixes, and wait until they run the new one.
-
-    Raises:
-        ClewError: a restarted service did not come back.
-    """
-    changed = [hop for hop, old, new in zip(ladder.HOPS, before, after, strict=True) if old != new]
-    services = {service for hop in changed if hop != "nginx" for service in SERVICES_OF_LAYER[hop]}
-    snapshot = Snapshot.of(stack)
-    if services:
-        began = time.time()
-        driver.restart(sorted(services))
-        ready.wait_ready(stack, sorted(services), after=began, seconds=60)
-    if "nginx" in changed:
-        # nginx answers with the header of the configuration it runs: ask until that is the new one
-        driver.reload_nginx()
-        ready.wait_nginx(stack, keeps_id=after[0] == "1")
-        services.add(NGINX)
-    freshness.note(stack, driver.started(), snapshot, services)
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

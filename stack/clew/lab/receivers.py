@@ -21,6 +21,7 @@ from clew.lab.strict import Outcome
 from clew.show.display import Display, Table, UnifiedDiff, Words
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say
+from clew.stacks.refresh import refresh
 from clew.stacks.stack import strict_stack
 
 LINES_SECONDS = 5
@@ -90,9 +91,9 @@ class LiveRollout:
         if self.driver is None:
             raise ClewError("The experiment is not up.", "experiment.up()")
         for number, mix in enumerate(strict.mixes(order)):
-            before, self.mix = self.mix, mix
+            self.mix = mix
             strict.write(mix, strict_stack().folder)
-            journey.restart_changed(strict_stack(), self.driver, before, mix)
+            refresh(strict_stack(), self.driver)
             yield self._outcome(self.driver, order[number - 1] if number else "nothing")
 
     def _outcome(self, driver: Driver, fixed: str) -> Outcome:

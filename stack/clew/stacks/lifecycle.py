@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,18 +17,17 @@ from clew import provision
 from clew.core import locks
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, shown
-from clew.stacks import composefile, freshness, ready
+from clew.stacks import composefile, freshness, ready, refresh
 from clew.stacks.drivers import Driver, Say, choose, running_driver
 from clew.stacks.drivers.choice import wanted_driver
 from clew.stacks.drivers.docker import SilentEngine
 from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.freshness import Snapshot
-from clew.stacks.services import NGINX, REDIS, SERVICES, WORKERS
+from clew.stacks.services import REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
 
 IDLE_WORKER_SECONDS = 10  # longer than a worker's heartbeat lives
-
-
+SAY_SO_AFTER = 2  # of waiting for another command
 INTERRUPTS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,15 +41,19 @@ class Started(NamedTuple):
 
 @contextlib.contextmanager
 def only_one(stack: Stack, seconds: float = 120) -> Iterator[None]:
-    """Let one command at a time start or end the stack."""
+    """Let one command at a time start or end the stack; a long wait is said on standard error."""
     what = f"another command that starts or ends {stack.title}"
     path = stack.state / "lock"
+    words = f"Waiting for {what}, up to {seconds:.0f} s."
+    told = threading.Timer(SAY_SO_AFTER, print, [words], {"file": sys.stderr, "flush": True})
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(locks.held(path, seconds, what, stack.command("status")))
+            held.enter_context(locks.held(path, seconds, what, stack.command("status"), on_wait=told.start))
         except PermissionError as error:
             running_driver(stack)  # if another user runs the stack, this says so
             raise provision.not_writable(path, error) from None
+        finally:
+            told.cancel()
         yield
 
 
@@ -183,32 +187,12 @@ def _start(
     driver.up()
     try:
         if changed:
-            restart_changed(stack, driver, changed, say)
+            refresh.restart_changed(stack, driver, changed, say)
         freshness.note(stack, driver.started(), snapshot)
         _wake_workers(stack, driver, states, say)
         ready.wait_ready(stack, say=say, driver=driver)
     except ClewError as error:
         raise ClewError(error.message + last_words(driver, error.message), stack.command("up")) from None
-
-
-def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say) -> None:
-    """Restart the services that run old files; of nginx reload the configuration where it is one of the two written.
-
-    Raises:
-        ClewError: a service did not come back.
-    """
-    for names, paths in freshness.grouped(changed):
-        say(f"Restarting {names}: {paths} changed after they started.")
-    conf = shown(stack.folder / "nginx/nginx.conf")
-    reloads = changed.get(NGINX) == [conf] and stack.mix[0] in "01"
-    services = [service for service in changed if not (service == NGINX and reloads)]
-    began = time.time()
-    if services:
-        driver.restart(services)
-        ready.wait_ready(stack, services, after=began, say=say, driver=driver)
-    if reloads:
-        driver.reload_nginx()
-        ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")
 
 
 def _wake_workers(stack: Stack, driver: Driver, states: dict[str, str], say: Say) -> None:

@@ -12,14 +12,6 @@ WORKERS = contract.WORKERS
 FLOWER = "flower"
 SERVICES = (NGINX, *API_SERVERS, REDIS, *WORKERS, FLOWER)
 
-SERVICES_OF_LAYER = {
-    "nginx": (NGINX,),
-    "routes": API_SERVERS,
-    "task-service": API_SERVERS,
-    "queue-service": API_SERVERS,
-    "worker": WORKERS,
-}
-
 
 def checked_service(name: str) -> str:
     """Return the service with this name, or the only one whose name starts with it.

@@ -1,0 +1,44 @@
+"""Restarting the services that run other files than those on disk, and no others."""
+
+from __future__ import annotations
+
+import time
+
+from clew.core.paths import shown
+from clew.stacks import freshness, ready
+from clew.stacks.drivers import Driver, Say
+from clew.stacks.freshness import Snapshot
+from clew.stacks.services import NGINX
+from clew.stacks.stack import Stack
+
+
+def refresh(stack: Stack, driver: Driver) -> None:
+    """Make a running stack run the files on disk, which the caller has just written; wait until it does.
+
+    Raises:
+        ClewError: a service did not come back.
+    """
+    snapshot = Snapshot.of(stack)
+    changed = freshness.changed_since_start(stack, driver, snapshot)
+    restart_changed(stack, driver, changed, lambda text: None)
+    freshness.note(stack, driver.started(), snapshot, changed)
+
+
+def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say) -> None:
+    """Restart the services that run old files; of nginx reload the configuration where it is one of the two written.
+
+    Raises:
+        ClewError: a service did not come back.
+    """
+    for names, paths in freshness.grouped(changed):
+        say(f"Restarting {names}: {paths} changed after they started.")
+    conf = shown(stack.folder / "nginx/nginx.conf")
+    reloads = changed.get(NGINX) == [conf] and stack.mix[0] in "01"
+    services = [service for service in changed if not (service == NGINX and reloads)]
+    began = time.time()
+    if services:
+        driver.restart(services)
+        ready.wait_ready(stack, services, after=began, say=say, driver=driver)
+    if reloads:
+        driver.reload_nginx()
+        ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")
