@@ -5,6 +5,7 @@ What is judged is never asked: nothing here reads the services' own bookkeeping 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -142,6 +143,16 @@ class Account:
         return [one for one in self.requests if any(attempt.status is None for attempt in one.attempts)]
 
     @property
+    def most_at_once(self) -> int:
+        """How many attempts were on their way at the same moment."""
+        attempts = [attempt for one in self.requests for attempt in one.attempts]
+        ends = [(attempt.sent_at + attempt.ms / 1000, -1) for attempt in attempts]
+        on_their_way = itertools.accumulate(
+            step for _, step in sorted([*((one.sent_at, 1) for one in attempts), *ends])
+        )
+        return max(on_their_way, default=0)
+
+    @property
     def last_complete(self) -> float | None:
         return max((when for ran in self.runs.values() for when in ran.completed), default=None)
 
@@ -183,6 +194,7 @@ class Account:
             "without_whole_answer": len(self.resets),
             "ended_by_themselves": dict(self.ended_by_themselves),
             "states": dict(states),
+            "most_at_once": self.most_at_once,
             "latency_ms": latencies(self.requests),
             "by_client": {
                 client: dict(Counter(one.outcome for one in self.requests if one.client == client))

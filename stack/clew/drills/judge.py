@@ -27,13 +27,12 @@ def doubts(faults: Sequence[Fault], account: Account) -> list[str]:
     reasons = [f"The fault did not land: {fault.kind} {fault.service}." for fault in faults if not fault.landed]
     if not account.requests or not account.acknowledged:
         reasons.append("No request was accepted.")
-    late = [
-        one for one in account.requests if one.attempts and one.attempts[0].sent_at - one.planned_at > BEHIND_SECONDS
-    ]
+    paced = [one for one in account.requests if one.paced]
+    late = [one for one in paced if one.attempts and one.attempts[0].sent_at - one.planned_at > BEHIND_SECONDS]
     unsent = [one for one in account.requests if not one.attempts]
-    if len(late) + len(unsent) > (1 - REACHED) * len(account.requests):
+    if len(late) + len(unsent) > (1 - REACHED) * len(paced):
         reasons.append(
-            f"The load was not reached: {len(late)} of {len(account.requests)} requests were sent more than "
+            f"The load was not reached: of {len(account.requests)} requests {len(late)} were sent more than "
             f"{BEHIND_SECONDS:g} s late, {len(unsent)} not at all."
         )
     return reasons

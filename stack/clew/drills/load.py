@@ -54,14 +54,14 @@ class Plan:
         self.mark = f"{rng.getrandbits(32):08x}"
 
     def request(
-        self, body: Body, planned_at: float, client: str = "", due: str = "SUCCESS", label: str = "", key: str = ""
+        self, body: Body, planned_at: float, client: str = "", key: str | None = None, **fields: Any
     ) -> Request:
-        """Return a request; without `client`, plain and retrying ones take turns."""
+        """Return a request with further `fields`; without `client`, plain and retrying ones take turns."""
         number = next(self.numbers)
         client = client or CLIENTS[number % 2]
-        if client == "retrying" and not key:
+        if client == "retrying" and key is None:
             key = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        return Request(number, f"drill-{self.mark}-{number}", client, body, planned_at, key or None, due, label)
+        return Request(number, f"drill-{self.mark}-{number}", client, body, planned_at, key, **fields)
 
 
 class Sender:

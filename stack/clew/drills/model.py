@@ -82,7 +82,7 @@ class Request:
 
     `planned_at` is when the load's plan says that it is sent, in seconds since the epoch; `client` is "plain", which
     never tries again, or "retrying", which does so with one Idempotency-Key. `due` is the final state that its task
-    must reach.
+    must reach. `paced` requests are part of a load at a rate, so they must be sent in time.
     """
 
     number: int
@@ -93,6 +93,7 @@ class Request:
     key: str | None = None
     due: str = "SUCCESS"
     label: str = ""
+    paced: bool = False
     attempts: list[Attempt] = field(default_factory=list)
 
     @property

@@ -62,7 +62,7 @@ class Scene:
         """Begin to send requests at a rate, at random moments; return at once."""
         now = time.time() + START_SECONDS
         moments = [now + at for at in arrivals(self.rng, per_second, seconds)]
-        self.sender.begin([self.plan.request(body() if callable(body) else body, at) for at in moments])
+        self.sender.begin([self.plan.request(body() if callable(body) else body, at, paced=True) for at in moments])
 
     def all_at_once(self, bodies: Sequence[Body], **fields: Any) -> list[Request]:
         """Begin to send these at the same moment; return their requests at once."""

@@ -42,7 +42,8 @@ class DurableTask(Task):
 
     def on_retry(self, exc: Exception, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], einfo: Any) -> None:
         """Let go of the claim until the retry is due."""
-        when = einfo.exception.when
+        retry = einfo.exception  # which billiard has wrapped in one that keeps its traceback
+        when = getattr(retry, "exc", retry).when
         if isinstance(when, datetime):
             when = (when - datetime.now(when.tzinfo or UTC)).total_seconds()
         ledger.patiently(lambda: ledger.release(task_id, lease.OWNER, when or 0, self.request.retries + 1))

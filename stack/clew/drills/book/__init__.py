@@ -22,6 +22,7 @@ DRILLS: dict[str, Drill] = {
         crowds.PRIORITY,
         requests.IDEMPOTENCY,
         requests.POISON,
+        requests.HOSTILE_MESSAGES,
         requests.RETRIES,
         mixed.MIXED,
     )

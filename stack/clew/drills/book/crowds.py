@@ -29,11 +29,13 @@ def herd(scene: Scene) -> None:
 
 def check_herd(scene: Scene, account: Account) -> list[Check]:
     wanted = min(LIMIT, scene.count("requests"))
+    at_once = account.most_at_once
     statuses = sorted({str(attempt.status) for one in account.refused for attempt in one.attempts})
     return [
         *always(account),
         exactly("accepted while no worker consumes", wanted, len(account.acknowledged)),
         exactly("the deepest queue", wanted, account.deepest),
+        Check("requests at the same moment", f"≥ {wanted}", f"{at_once:,}", True if at_once >= wanted else None),
         exactly("statuses of the refusals", "503", ", ".join(statuses)),
         exactly("requests without a whole answer", 0, len(account.resets)),
         at_most("p99 of the answers", HERD_MS, latencies(account.requests)["p99"], "ms"),

@@ -6,11 +6,15 @@ import itertools
 import uuid
 from collections import Counter
 
+from clew.drills import hostile
 from clew.drills.account import Account
 from clew.drills.judge import always
 from clew.drills.load import rehearsal
 from clew.drills.model import Check, Drill, at_most, exactly
 from clew.drills.scene import Scene
+from clew.stacks import ready
+from clew.stacks.services import WORKERS
+from taskqueue.contract import QUEUES
 
 MOST_RUNS = 4
 
@@ -147,4 +151,46 @@ RETRIES = Drill(
     checks=check_retries,
     full={"each": 10, "retry_seconds": 2},
     short={"each": 3, "retry_seconds": 1},
+)
+
+
+def hostile_messages(scene: Scene) -> None:
+    """Put malformed messages on the queues, in Redis itself, between tasks that are good."""
+    kinds = [kind for kind in hostile.KINDS for _ in range(scene.count("copies"))]
+    scene.rng.shuffle(kinds)
+    with ready.redis_client(scene.stack) as client:
+        for number, kind in enumerate(kinds):
+            client.lpush(QUEUES[number % len(QUEUES)], hostile.raw(kind, scene.rng))
+            if number % 4 == 0:
+                scene.send([rehearsal(0.02, QUEUES[number % len(QUEUES)])], label="behind")
+        for _ in range(scene.count("large")):
+            client.lpush("low", hostile.large(scene.rng))
+    scene.notes["pushed"] = len(kinds) + scene.count("large")
+    scene.send([rehearsal(0.02, priority) for priority in QUEUES for _ in range(10)], label="behind")
+
+
+def check_hostile(scene: Scene, account: Account) -> list[Check]:
+    letters = [line for line in account.lines if line["service"] in WORKERS and "dead_letter" in line]
+    told = [line for line in letters if line.get("reason")]
+    return [
+        *always(account),
+        exactly("messages that became dead letters with a reason", scene.notes["pushed"], len(told)),
+        exactly("different dead letters", scene.notes["pushed"], len({line["dead_letter"] for line in letters})),
+    ]
+
+
+HOSTILE_MESSAGES = Drill(
+    name="hostile-messages",
+    claim="No malformed message ends a worker: each becomes a dead letter with a reason, and good tasks behind it run.",
+    should=(
+        f"{len(hostile.KINDS)} kinds of malformed messages, one of 100 MiB among them, are put on the queues.",
+        "No worker ends; each message is in the dead letters, with its reason in one log line.",
+        "All good tasks behind them end in SUCCESS.",
+    ),
+    stock="Many of them end a worker. Some are put back by each worker that they end: at last no worker is alive.",
+    act=hostile_messages,
+    checks=check_hostile,
+    full={"copies": 3, "large": 1},
+    short={"copies": 1, "large": 0},
+    seconds=45,
 )
