@@ -12,8 +12,10 @@ os.environ["CLEW_STATE"] = tempfile.mkdtemp(prefix="clew test ")  # a space, as 
 for name in ("DRIVER", "PORT", "ID", "TYPE", "DATA", "SERVICE"):
     os.environ.pop(name, None)
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as after `… &` in a script; the commands under test inherit it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Ignored after `… &` in a script and after `nohup`; the commands under test would inherit that.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,8 @@ from redis.exceptions import TimeoutError
 
 from clew.core.errors import ClewError
 from clew.evidence import client, message
-from clew.stacks.services import WORKERS
+from clew.stacks import ready
+from clew.stacks.services import REDIS, WORKERS
 from clew.stacks.stack import Stack, ports_of
 from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 
@@ -98,7 +99,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def server(monkeypatch: pytest.MonkeyPatch) -> fakeredis.FakeServer:
     """A Redis in which three workers have their key; none is blocked in a BRPOP."""
     server = fakeredis.FakeServer()
-    monkeypatch.setattr(message, "queue_client", lambda stack: fakeredis.FakeRedis(server=server))
+    monkeypatch.setattr(message, "redis_client", lambda stack, text: fakeredis.FakeRedis(server=server))
     monkeypatch.setattr(message, "_brpop_outstanding", lambda client: False)
     monkeypatch.setattr(message, "driver_of", lambda stack: None)
     monkeypatch.setattr(message.freshness, "require_current", lambda stack, driver: None)
@@ -167,7 +168,7 @@ def test_workers_that_do_not_stop_are_an_error_and_not_held_on(
 
 
 def test_a_frozen_redis_is_an_error_with_the_next_step(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message, "queue_client", lambda stack: Frozen())
+    monkeypatch.setattr(message, "redis_client", lambda stack, text: Frozen())
     monkeypatch.setattr(message, "driver_of", lambda stack: None)
     monkeypatch.setattr(message.freshness, "require_current", lambda stack, driver: None)
 
@@ -193,7 +194,17 @@ def test_the_message_is_found_among_foreign_ones(
 
     found = message.message(stack, "MINE")
 
-    assert (found["task_id"], found["queue"], found["id_at"]) == ("task-1", "medium", "kwargs.correlation_id")
+    assert found == {
+        "sent_id": "MINE",
+        "task_id": "task-1",
+        "queue": "medium",
+        "properties": {"correlation_id": "task-1", "delivery_info": {"routing_key": "high"}},
+        "headers": {"id": "task-1", "lang": "py"},
+        "args": [],
+        "kwargs": {"data": {}, "correlation_id": "MINE"},
+        "embed": {"chain": None},
+        "id_at": "kwargs.correlation_id",
+    }
 
 
 @pytest.mark.usefixtures("workers", "server")
@@ -203,6 +214,21 @@ def test_a_message_that_does_not_turn_up_is_an_error(stack: Stack, monkeypatch: 
 
     with pytest.raises(ClewError, match="task task-1 is not on any queue"):
         message.message(stack, "MINE")
+
+
+def test_a_client_gives_up_soon_and_answers_with_text_or_bytes(stack: Stack) -> None:
+    for text in (True, False):
+        settings = ready.redis_client(stack, text).connection_pool.connection_kwargs
+        assert settings["port"] == stack.ports[REDIS]
+        assert settings["decode_responses"] is text
+        assert 0 < settings["socket_connect_timeout"] <= settings["socket_timeout"] < message.HOLD_SECONDS
+
+
+@pytest.mark.parametrize(("flags", "outstanding"), [(["N"], False), (["N", "xb"], True), ([], False)])
+def test_a_worker_that_is_blocked_in_redis_still_takes_the_next_message(flags: list[str], outstanding: bool) -> None:
+    connected = SimpleNamespace(client_list=lambda: [{"flags": one} for one in flags])
+
+    assert message._brpop_outstanding(connected) is outstanding  # type: ignore[arg-type]
 
 
 class Consumer:

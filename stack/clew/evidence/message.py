@@ -9,9 +9,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
@@ -19,7 +16,8 @@ from clew.evidence import client
 from clew.stacks import freshness
 from clew.stacks.drivers import driver_of
 from clew.stacks.lifecycle import only_one
-from clew.stacks.services import REDIS, WORKERS
+from clew.stacks.ready import redis_client
+from clew.stacks.services import WORKERS
 from clew.stacks.stack import Stack
 from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 
@@ -27,12 +25,6 @@ HOLD_SECONDS = 3  # after which a hold ends whose holder was killed
 REFRESH_SECONDS = 0.5
 STOP_SECONDS = 8
 RESUME_SECONDS = 5
-
-
-def queue_client(stack: Stack) -> redis.Redis:
-    """Return a client for the stack's Redis that answers with bytes, and gives up after one second without retrying."""
-    retry = Retry(NoBackoff(), 0)
-    return redis.Redis(port=stack.ports[REDIS], socket_timeout=1, socket_connect_timeout=1, retry=retry)
 
 
 @contextlib.contextmanager
@@ -46,7 +38,7 @@ def nobody_consuming(stack: Stack) -> Iterator[None]:
         ClewError: Redis does not answer, or a worker does not stop or does not consume again in time.
     """
     try:
-        with only_one(stack), queue_client(stack) as client:
+        with only_one(stack), redis_client(stack, text=False) as client:
             before = _consuming(client)
             with _held(client):
                 wait_until(
@@ -110,10 +102,10 @@ def message(stack: Stack, correlation_id: str | None = None, body: dict[str, Any
             message does not turn up.
     """
     freshness.require_current(stack, driver_of(stack))
-    with nobody_consuming(stack), queue_client(stack) as redis_client:
+    with nobody_consuming(stack), redis_client(stack, text=False) as queues:
         answer = client.send_task(stack, correlation_id, body)
         for queue in QUEUES:
-            for raw in redis_client.lrange(queue, 0, -1):
+            for raw in queues.lrange(queue, 0, -1):
                 found = decode(raw)
                 if found is not None and found["headers"].get("id") == answer.task_id:
                     known = {"sent_id": answer.sent_id, "task_id": answer.task_id, "queue": queue}

@@ -25,11 +25,14 @@ NGINX_OVERLAP_SECONDS = 0.25
 HTTP_PATHS = {NGINX: "/nginx-health", FLOWER: "/healthcheck"}
 
 
-def redis_client(stack: Stack) -> redis.Redis:
-    """Return a client for the stack's Redis that gives up after two seconds and does not try again."""
+def redis_client(stack: Stack, text: bool = True) -> redis.Redis:
+    """Return a client for the stack's Redis that gives up after two seconds and does not try again.
+
+    Without `text` it answers with bytes: a queue may hold messages that are not UTF-8.
+    """
     return redis.Redis(
         port=stack.ports[REDIS],
-        decode_responses=True,
+        decode_responses=text,
         socket_timeout=2,
         socket_connect_timeout=1,
         retry=Retry(NoBackoff(), 0),
