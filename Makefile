@@ -15,6 +15,8 @@ export CLEW_ID := $(call typed,ID)
 export CLEW_TYPE := $(call typed,TYPE)
 export CLEW_DATA := $(call typed,DATA)
 export CLEW_SERVICE := $(call typed,SERVICE)
+export CLEW_REQUEUE := $(call typed,REQUEUE)
+export CLEW_DROP := $(call typed,DROP)
 export CLEW_FORCE := $(call typed,FORCE)
 export CLEW_NAME := $(call typed,NAME)
 export CLEW_ON := $(call typed,ON)
@@ -23,12 +25,12 @@ export CLEW_REPEAT := $(call typed,REPEAT)
 export CLEW_SHORT := $(call typed,SHORT)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
-VERBS := up status send trace check diff logs message
+VERBS := up status send trace check diff logs message dead-letters rolling-restart
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next eight: make stage-3 up trace
+stage-%: ## choose a stage for the next ten: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -40,6 +42,8 @@ check: ## compare a traced request with the truth table
 diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
 message: ## the raw Celery message in Redis
+dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
+rolling-restart: ## restart all tiers in use, with 0 failed requests
 $(VERBS): run-packages
 	@[ -n "$(STAGES)" ] || { echo "No stage given for $@."; echo "Next: make stage-3 $@"; exit 2; }
 	@set -e; for stage in $(STAGES); do $(CLEW) $@ $$stage; done
@@ -155,7 +159,7 @@ help: ## the main targets
 	@echo "make help-all           every target"
 
 help-all: ## every target
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "N", $$1); printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { sub("%", "N", $$1); printf "%-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .DEFAULT:
 	@echo "There is no target $@."; echo "Next: make help-all"; exit 2

@@ -54,6 +54,8 @@ def test_compose_reads_the_file_as_this_tool_does(tmp_path: Path, forms: bool) -
         assert service.hostname == other.get("hostname")
         assert service.ports == {port["target"]: int(port["published"]) for port in other.get("ports", [])}
         assert service.volumes == {mount["target"]: mount["source"] for mount in other["volumes"]}
-        assert other["stop_grace_period"] == f"{service.stop_seconds:.0f}s"
+        minutes, seconds = divmod(int(service.stop_seconds), 60)
+        assert other["stop_grace_period"] == (f"{minutes}m" if minutes else "") + f"{seconds}s"
+        assert other.get("stop_signal", "SIGTERM") == service.stop_signal
         assert other["logging"]["options"] == {"max-size": "20m", "max-file": "2"}
     assert not forms or ours["flower"].environment["FORM_NESTED"] == "302"

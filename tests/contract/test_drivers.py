@@ -186,15 +186,15 @@ def test_logs_are_complete_across_rotation(up: Up, since_the_start: bool) -> Non
 
 def test_a_stop_is_in_time_when_a_process_of_the_service_will_not_end(up: Up) -> None:
     """Its children are frozen, so that none of them can act on a signal; the pipe of its log stays open."""
-    for child in main_process(up, WORKER).children(recursive=True):
+    for child in main_process(up, NGINX).children(recursive=True):
         child.suspend()
     began = time.monotonic()
 
-    up.driver.stop(WORKER)
+    up.driver.stop(NGINX)
 
-    assert state(up, WORKER) == "stopped"
+    assert state(up, NGINX) == "stopped"
     assert time.monotonic() - began < 40  # the stop grace is 10 s
-    up.driver.start(WORKER)
+    up.driver.start(NGINX)
 
 
 def test_a_task_waits_while_all_workers_are_paused(up: Up) -> None:

@@ -61,9 +61,15 @@ def value_after(command: tuple[str, ...], flag: str) -> str:
 
 
 def test_the_file_describes_the_nine(stack: Stack) -> None:
-    assert set(read(stack)) == set(SERVICES)
-    assert all(service.stop_seconds == 10 for service in read(stack).values())
-    assert all((service.log_bytes, service.log_files) == (20 * 2**20, 2) for service in read(stack).values())
+    services = read(stack)
+    assert set(services) == set(SERVICES)
+    # A worker's longest task takes 60 s, and Celery 35 s more.
+    assert {name: service.stop_seconds for name, service in services.items()} == dict.fromkeys(
+        SERVICES, 10
+    ) | dict.fromkeys(WORKERS, 100)
+    assert {name for name, service in services.items() if service.stop_signal == "SIGQUIT"} == {NGINX}
+    assert {service.stop_signal for service in services.values()} == {"SIGQUIT", "SIGTERM"}
+    assert all((service.log_bytes, service.log_files) == (20 * 2**20, 2) for service in services.values())
 
 
 def test_every_host_port_is_the_one_of_the_table(stack: Stack) -> None:
@@ -123,7 +129,8 @@ def test_the_local_driver_runs_what_the_file_says(stack: Stack, name: str) -> No
     variables = {key: in_container(value, service, program, stack) for key, value in program.environment.items()}
     assert variables == service.environment
     assert in_container(str(program.folder), service, program, stack) == (service.working_dir or "/tmp")
-    assert (program.stop_seconds, program.log_bytes, program.log_files) == (10, service.log_bytes, service.log_files)
+    kept = ("stop_signal", "stop_seconds", "log_bytes", "log_files")
+    assert [getattr(program, name) for name in kept] == [getattr(service, name) for name in kept]
 
 
 def test_no_service_of_the_local_driver_listens_on_other_addresses(stack: Stack) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, many, stage
+from clew.cli import drills, many, operate, stage
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
@@ -25,7 +25,7 @@ def cli() -> None:
     """Send one request into nine containers, see where its correlation ID is lost, and thread it back."""
 
 
-for command in (*stage.COMMANDS, *many.COMMANDS, *drills.COMMANDS):
+for command in (*stage.COMMANDS, *operate.COMMANDS, *many.COMMANDS, *drills.COMMANDS):
     cli.add_command(command)
 
 

@@ -30,7 +30,7 @@ class Service:
     """One service of the file.
 
     `ports` maps each container port to its host port, `volumes` each container folder to a host folder or to the name
-    of a volume. `stop_seconds` is how long the service may take to end after SIGTERM. Its log is kept in `log_files`
+    of a volume. `stop_signal` asks the service to end, for which it has `stop_seconds`. Its log is kept in `log_files`
     files of at most `log_bytes` bytes.
     """
 
@@ -41,6 +41,7 @@ class Service:
     environment: dict[str, str]
     ports: dict[int, int]
     volumes: dict[str, str]
+    stop_signal: str
     stop_seconds: float
     log_bytes: int
     log_files: int
@@ -72,6 +73,7 @@ def _service(name: str, described: dict[str, Any], folder: Path) -> Service:
         environment={key: _text(key, value) for key, value in described.get("environment", {}).items()},
         ports=dict(_port(text) for text in described.get("ports", [])),
         volumes=dict(_volume(text, folder) for text in described.get("volumes", [])),
+        stop_signal=described.get("stop_signal", "SIGTERM"),
         stop_seconds=_seconds(described["stop_grace_period"]),
         log_bytes=_bytes(log["max-size"]),
         log_files=int(log["max-file"]),

@@ -50,7 +50,7 @@ class Driver(Protocol):
         """Bring every service into the state running; return before the services are ready."""
 
     def down(self) -> None:
-        """End everything, also what a crash left behind, and remove the data and the logs."""
+        """End everything within 10 seconds, also what a crash left behind, and remove the data and the logs."""
 
     def discard(self, services: Sequence[str]) -> None:
         """End services that a failed `up` had started, as far as they did not run before."""
@@ -71,13 +71,13 @@ class Driver(Protocol):
         """End a service at once (SIGKILL)."""
 
     def stop(self, service: str) -> None:
-        """End a service gracefully (SIGTERM, and SIGKILL after its stop_grace_period)."""
+        """End a service gracefully (its stop_signal, and SIGKILL after its stop_grace_period)."""
 
     def start(self, service: str) -> None:
         """Start a service that was killed or stopped; let a paused one continue."""
 
     def restart(self, services: Sequence[str]) -> None:
-        """End services and start them, all at the same time, so that they read their files again."""
+        """End services within 10 seconds and start them, all at the same time, so that they read their files again."""
 
     def reload_nginx(self) -> None:
         """Make nginx read its configuration again without dropping a connection."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from clew import provision
 from clew.core import processes
 from clew.core.errors import ClewError
+from clew.stacks import composefile
 from clew.stacks.drivers.base import Say
 from clew.stacks.drivers.ports import check_ports
 from clew.stacks.services import API_SERVERS, NGINX, SERVICES
@@ -147,7 +148,9 @@ class DockerDriver:
             self._docker("kill", container.id)
 
     def stop(self, service: str) -> None:
-        self._docker("stop", "--time", "10", self._thawed(service).id)
+        described = composefile.read(self.stack.folder, self.stack.compose_environment)[service]
+        seconds = described.stop_seconds  # said here, since the container may be older than the file
+        self._docker("stop", "--time", f"{seconds:.0f}", self._thawed(service).id, seconds=seconds + 30)
 
     def start(self, service: str) -> None:
         container = self._thawed(service)

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from clew.stacks.services import NGINX, SERVICES
 from clew.stacks.stack import Stack
 
 NEEDED_BYTES = 100 * 1024 * 1024
+QUICK_SECONDS = 10  # for what ends a whole stack, or makes it read its files again: no task is waited for
 STOPPABLE = ("RUNNING", "STARTING", "BACKOFF")
 STOPPED = ("STOPPED", "FATAL")
 
@@ -69,7 +71,9 @@ class LocalDriver:
     def down(self) -> None:
         if self.supervisor.answers():
             with contextlib.suppress(ClewError):  # what is left then is ended below
-                self._end(list(self._infos()))  # all at once; a shutdown alone would end them one after the other
+                self._end(
+                    list(self._infos()), QUICK_SECONDS
+                )  # all at once; a shutdown alone would end them one after the other
                 pid = self.supervisor.call("supervisor.getPID")
                 self.supervisor.call("supervisor.shutdown")
                 wait_until(lambda: self._has_ended(pid), 10, "supervisord to end", "", every=0.05)
@@ -79,7 +83,7 @@ class LocalDriver:
 
     def discard(self, services: Sequence[str]) -> None:
         if services:
-            self._end(services)
+            self._end(services, QUICK_SECONDS)
 
     def status(self) -> dict[str, str]:
         if self.supervisor.answers():
@@ -124,7 +128,7 @@ class LocalDriver:
         self._begin(service)
 
     def restart(self, services: Sequence[str]) -> None:
-        self._end(services)
+        self._end(services, QUICK_SECONDS)
         for service in services:
             self._begin(service)
 
@@ -148,13 +152,19 @@ class LocalDriver:
             write_nginx_files(self.stack, self.home)
         self.supervisor.call("supervisor.startProcess", service, False, but=Faults.ALREADY_STARTED)
 
-    def _end(self, services: Sequence[str]) -> None:
-        """End services gracefully, all at the same time, and wait until they have ended."""
-        seconds = max(self._info(service)["stop_seconds"] for service in services)
+    def _end(self, services: Sequence[str], at_most: float | None = None) -> None:
+        """End services gracefully, all at the same time, and wait until they have ended.
+
+        After `at_most` seconds, if given, those that have not are killed, else each after its stop_grace_period.
+        """
+        seconds = at_most or max(self._info(service)["stop_seconds"] for service in services)
+        began = time.monotonic()
 
         def ended() -> bool:
             infos = self._infos()
             for service in services:
+                if at_most and time.monotonic() - began > at_most and (pid := infos[service]["pid"]):
+                    processes.signal_group(pid, signal.SIGKILL)
                 if infos[service]["state"] in STOPPABLE:
                     self._ask_to_stop(service)
                     if pid := infos[service]["pid"]:

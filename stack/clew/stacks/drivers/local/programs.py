@@ -31,6 +31,7 @@ class Program:
     command: tuple[str, ...]
     folder: Path
     environment: dict[str, str]
+    stop_signal: str
     stop_seconds: float
     log_bytes: int
     log_files: int
@@ -91,6 +92,7 @@ def _program(service: Service, services: Mapping[str, Service], home: Path) -> P
         command=tuple(command),
         folder=Path(_with_paths(service.working_dir or "/tmp", service, home)),  # noqa: S108 - a container's own
         environment={name: here(value) for name, value in service.environment.items()},
+        stop_signal=service.stop_signal,
         stop_seconds=service.stop_seconds,
         log_bytes=service.log_bytes,
         log_files=service.log_files,

@@ -171,7 +171,7 @@ class Supervisor:
                 f"stdout_logfile_maxbytes={program.log_bytes}\nstdout_logfile_backups={program.log_files - 1}\n"
                 # A program that ends within ten seconds has failed to start; supervisord tries again, ever more slowly.
                 "autorestart=true\nstartsecs=10\nstartretries=1000\n"
-                f"stopwaitsecs={program.stop_seconds:.0f}\nkillasgroup=true"
+                f"stopsignal={program.stop_signal.removeprefix('SIG')}\nstopwaitsecs={program.stop_seconds:.0f}\nkillasgroup=true"
             )
         return "\n\n".join(parts) + "\n"
 
