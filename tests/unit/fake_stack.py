@@ -24,12 +24,15 @@ class FakeDriver:
     def __init__(self, mix: str) -> None:
         self.mix = mix
         self.texts: dict[str, list[str]] = {service: [] for service in SERVICES}
+        self.requests: list[httpx.Request] = []
+        self.asked_since: list[float | None] = []
         self.state: dict[str, Any] = {"status": "SUCCESS", "result": {"var_amount": 1202.15}, "error": None}
 
     def status(self) -> dict[str, str]:
         return dict.fromkeys(SERVICES, "running")
 
     def logs(self, since: float | None = None) -> dict[str, list[str]]:
+        self.asked_since.append(since)
         return self.texts
 
     def write(self, service: str, **fields: Any) -> None:
@@ -37,6 +40,7 @@ class FakeDriver:
         self.texts[service].append(json.dumps(line))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
         if request.method == "GET":
             return httpx.Response(200, json={"task_id": TASK_ID, **self.state})
         sent = request.headers["X-Request-ID"]

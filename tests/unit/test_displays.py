@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 import pytest
 
 from clew import ladder
-from clew.evidence import timeline
 from clew.evidence.timeline import Span
 from clew.show import svg
 from clew.show.display import Beside, Lines, LogDiff, Matrix, MessageXray, Source, Table, Timeline, Trail, UnifiedDiff
@@ -131,33 +130,6 @@ def test_source_marks_its_lines():
 
     assert source.text() == "a.py\n\n   10  one\n▶  11  two\n\nCause: `two`"
     assert '<div class="mono off">▶  11  two</div>' in source.html()
-
-
-def test_spans_begin_and_end_where_the_log_says(timed_run):
-    found = {span.where: (round(span.start, 1), round(span.end, 1)) for span in timeline.spans(timed_run)}
-
-    assert found == {
-        "client": (0.0, 4.7),
-        "nginx": (0.5, 4.5),
-        "FastAPI": (1.0, 4.0),
-        "Redis": (3.6, 9.8),
-        "worker": (9.8, 85.0),
-    }
-    assert timeline.summary(timed_run).endswith("after 4.7 ms; the task was done after 85.0 ms.")
-
-
-def test_moments_are_in_order_of_time(timed_run):
-    moments = timeline.moments(timed_run)
-
-    assert [moment.where.partition("-")[0] for moment in moments] == [
-        "client",
-        "nginx",
-        "fastapi",
-        "client",
-        "celery",
-        "celery",
-    ]
-    assert moments[4].what == "Celery: received"
 
 
 def test_bars_are_drawn_to_scale_in_the_page_s_colour():

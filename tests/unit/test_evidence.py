@@ -22,6 +22,8 @@ from clew.stacks.services import checked_service
 from clew.stacks.stack import stage_stack
 
 ANSWER = client.Answer("MINE", 1000.0, 20.0, 201, "", {"task_id": "task-1"})
+END = 1000.0 + 20.0 / 1000 + trace.CLOCK_SLACK  # the latest that a line of the request's server can have
+AFTER = END + 1e-5
 
 
 @pytest.fixture
@@ -47,6 +49,70 @@ def test_a_trace_on_the_fake_stage(fake: FakeDriver) -> None:
     assert run.ends_in["file"] == "stages/03-task-service/fastapi-app/services/queue_service.py"
     assert run.edited == []
     assert Run.from_json(run.to_json()) == run
+
+
+@pytest.mark.parametrize(("task_type", "told"), [(None, "calculate_var"), ("stress_test", "stress_test")])
+def test_a_trace_tells_what_was_sent_and_what_came_back(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch, task_type: str | None, told: str
+) -> None:
+    stack, body, checked = stage_stack(3), {"data": {"a": 1}, **({"task_type": task_type} if task_type else {})}, []
+    fake.state = {"status": "FAILURE", "result": {"b": 2}, "error": "It failed."}
+    monkeypatch.setattr(freshness, "require_current", lambda *what: checked.append(what))
+    answers, send = [], client.send_task
+    monkeypatch.setattr(client, "send_task", lambda *what: answers.append(send(*what)) or answers[-1])
+
+    run = trace.trace(stack, "MINE", body)
+
+    (answer,) = answers
+    assert checked == [(stack, fake)]
+    assert fake.requests[0].headers["X-Request-ID"] == "MINE"
+    assert json.loads(fake.requests[0].content) == body
+    assert fake.requests[1].url.path == f"/api/v1/tasks/{TASK_ID}"
+    assert set(fake.asked_since) == {answer.sent_at - trace.CLOCK_SLACK}
+    assert (run.stage, run.mix, run.folder, run.driver) == (3, "11100", "stages/03-task-service", "fake")
+    assert (run.sent_id, run.answered_id, run.task_id, run.task_type) == ("MINE", "MINE", TASK_ID, told)
+    assert (run.sent_at, run.answered_ms) == (answer.sent_at, answer.ms)
+    assert (run.status, run.result, run.error) == ("FAILURE", {"b": 2}, "It failed.")
+    assert run.task_ms == 18.8
+
+
+def test_without_a_body_the_sample_request_is_sent(fake: FakeDriver) -> None:
+    trace.trace(stage_stack(3), driver=fake)
+
+    assert json.loads(fake.requests[0].content) == client.request_body()
+
+
+def test_a_trace_waits_for_lines_that_come_late(fake: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[str] = []
+
+    def logs(since: float | None = None) -> dict[str, list[str]]:
+        texts = {**fake.texts, "celery-worker-1": list(late)}
+        late[:] = fake.texts["celery-worker-1"]
+        return texts
+
+    monkeypatch.setattr(fake, "logs", logs)
+
+    assert trace.trace(stage_stack(3), "MINE").hops[4].service == "celery-worker-1"
+
+
+@pytest.mark.parametrize("left_out", ['"hop": "routes"', '"duration_ms"', '"hop": "worker"'])
+@pytest.mark.parametrize("noise", ["", '{"ts": 4e9, "message": "VaR COMPLETE", "task_id": "other", "duration_ms": 1}'])
+def test_a_trace_without_all_its_lines_is_an_error(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch, left_out: str, noise: str
+) -> None:
+    monkeypatch.setattr(trace, "LINES_SECONDS", 0.05)
+
+    def logs(since: float | None = None) -> dict[str, list[str]]:
+        kept = {name: [text for text in texts if left_out not in text] for name, texts in fake.texts.items()}
+        return {**kept, "celery-worker-2": [noise]}
+
+    monkeypatch.setattr(fake, "logs", logs)
+
+    with pytest.raises(ClewError) as failed:
+        trace.trace(stage_stack(3), "MINE")
+
+    assert failed.value.message == "Timed out after 0 s waiting for the request's log lines."
+    assert failed.value.next_step == stage_stack(3).command(f"logs ID={TASK_ID}")
 
 
 def test_the_commands_say_so(fake: FakeDriver) -> None:
@@ -96,9 +162,41 @@ def test_a_mix_with_an_edited_layer_can_be_checked_and_saved() -> None:
     assert Run.from_json(run.to_json()) == run
 
 
-def test_check_names_the_edited_file() -> None:
-    with pytest.raises(ClewError, match=r"f/fastapi-app/services/queue_service\.py is edited"):
+def test_check_names_the_edited_files() -> None:
+    with pytest.raises(ClewError) as failed:
+        check(a_run(3, "0?110", "kkkkm"))
+
+    files = [f"f/{ladder.LAYERS[number].file}" for number in (0, 1, 3)]
+    edited = f"{files[0]}, {files[1]} and {files[2]} are edited"
+    assert failed.value.message == f"Differs from the truth table: queue-service is kept, expected missing. {edited}."
+    assert failed.value.next_step == f"git checkout {' '.join(files)}"
+    with pytest.raises(ClewError, match=r"queue_service\.py is edited\.\n"):
         check(a_run(3, "11110", "kkkkm"))
+
+
+def test_check_says_when_lines_cannot_be_told_apart() -> None:
+    run = a_run(3, "11100", "kkmkm")
+    run.hops[0].candidates = 2
+
+    with pytest.raises(ClewError) as failed:
+        check(run)
+
+    wrong = "task-service is missing, expected kept; queue-service is kept, expected missing"
+    told = "Other requests ran at the same time, so some lines cannot be told apart"
+    assert failed.value.message == f"Differs from the truth table: {wrong}. {told}."
+    assert failed.value.next_step == stage_stack(3).command("trace")
+
+
+def test_of_an_edited_layer_nothing_is_expected() -> None:
+    check(a_run(None, "11?00", "kkumm"))
+    with pytest.raises(ClewError, match="worker is kept, expected missing"):
+        check(a_run(None, "11?00", "kkumk"))
+
+
+def test_what_to_type_for_a_run() -> None:
+    assert trace.command(a_run(3, "11100", "kkkmm"), "diff", 1) == stage_stack(4).command("diff")
+    assert trace.command(a_run(3, "11100", "kkkmm"), "trace") == stage_stack(3).command("trace")
+    assert trace.command(a_run(None, "11101", "kkkmm"), "trace") == "make lattice"
 
 
 def test_the_trail_ends_in_the_file_that_ran(tmp_path: Path) -> None:
@@ -111,6 +209,24 @@ def test_the_trail_ends_in_the_file_that_ran(tmp_path: Path) -> None:
 
     assert where_it_ends(hops, tmp_path, "stages/x") == {"hop": layer.hop, "file": f"stages/x/{layer.file}", "line": 7}
     assert where_it_ends(a_run(5, "11111", "kkkkk").hops, tmp_path, "stages/x") is None
+
+
+@pytest.mark.parametrize(
+    ("at", "line"),
+    [("services/x.py:5", 3), ("x.py:12", 9), ("a:2:x.py:12", 9), (None, 3), ("", 3), ("x.py", 3), ("x.py:²", 3)],
+)
+def test_the_trail_ends_above_the_hand_off_that_was_logged(tmp_path: Path, at: str | None, line: int) -> None:
+    layer = ladder.LAYERS[3]
+    ran = tmp_path / layer.file
+    ran.parent.mkdir(parents=True)
+    ran.write_text("\n".join(layer.anchor if number in (3, 9) else "" for number in range(1, 15)))
+    hops = a_run(3, "11100", "kkkmm").hops
+    hops[3].at = at
+
+    end = where_it_ends(hops, tmp_path, "stages/x")
+
+    assert end is not None
+    assert end["line"] == line
 
 
 def test_a_truncated_id_is_not_kept() -> None:
@@ -143,6 +259,9 @@ def own(further: list[Line]) -> list[Line]:
         line("fastapi-server-1", 1000.004, method="GET"),
         line("celery-worker-1", 1000.031, task_id="task-2"),
         line("fastapi-server-2", 1000.5, request_id="MINE"),
+        line("fastapi-server-1", AFTER),
+        line("fastapi-server-2", AFTER, request_id="MINE"),
+        line("nginx-loadbalancer", 1000.004),
     ],
 )
 def test_a_stranger_s_line_is_not_the_request_s(stranger: Line) -> None:
@@ -155,6 +274,8 @@ def test_a_stranger_s_line_is_not_the_request_s(stranger: Line) -> None:
         line("fastapi-server-1", 1000.004),
         line("celery-worker-1", 1000.05, task_id="task-1"),
         line("fastapi-server-2", 1000.004, request_id="MINE"),
+        line("fastapi-server-1", END),
+        line("fastapi-server-2", END, request_id="MINE"),
     ],
 )
 def test_a_line_of_the_request_is_its_own(of_request: Line) -> None:

@@ -8,7 +8,8 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.evidence import logs
 from clew.evidence.client import Answer
-from clew.evidence.trace import Hop, Run, check, find_hops
+from clew.evidence.trace import CLOCK_SLACK, Hop, Run, check, find_hops
+from clew.ladder import HOPS
 from clew.show.display import Trail
 
 ANSWER = Answer("MINE", 1000.0, 20.0, 201, "", {"task_id": "task-1", "status": "PENDING"})
@@ -42,6 +43,42 @@ def test_each_verdict() -> None:
     assert [hop.verdict for hop in found] == ["replaced", "kept", "missing", "missing", "kept"]
     assert [hop.id for hop in found] == ["OTHER", "MINE", None, "", "MINE"]
     assert [hop.ms for hop in found] == [1.0, 3.0, 4.0, 5.0, 30.0]
+    server = "fastapi-server-1"
+    assert [hop.service for hop in found] == ["nginx-loadbalancer", server, server, server, "celery-worker-1"]
+
+
+def test_a_hop_has_its_line_s_place_and_its_time_in_tenths_of_a_millisecond() -> None:
+    lines = request_lines(["MINE"] * 5, "task-1")
+    lines[0] |= {"ts": 1000.00346, "at": "api/routes.py:12"}
+    lines[1]["ts"] = 999.9985  # clocks differ
+    lines[2]["ts"] = 1000.0004
+    lines[4]["ts"] = 1000.9
+
+    found = hops(lines)
+
+    assert found[1] == Hop("routes", "kept", "MINE", "fastapi-server-1", 3.5, "api/routes.py:12")
+    assert [hop.ms for hop in found[2:]] == [0.0, 0.4, 900.0]
+    assert found[2].at is None
+
+
+BEGIN, END = 1000.0 - CLOCK_SLACK, 1000.0 + 20.0 / 1000 + CLOCK_SLACK
+
+
+@pytest.mark.parametrize(
+    ("ts", "candidates"),
+    [(BEGIN, 2), (BEGIN - 1e-6, 1), (END, 2), (END + 1e-6, 1), (1000.01999, 2), (1001.0, 1)],
+)
+def test_without_a_task_id_only_the_time_of_the_request_counts(ts: float, candidates: int) -> None:
+    found = hops([*request_lines(["X", None, None, None, None], "task-1"), line("routes", ts)])
+
+    assert found[1].candidates == candidates
+    assert found[1].hop == "routes"
+
+
+def test_another_method_is_another_request() -> None:
+    health = line("nginx", 1000.01, "Y", method="GET", request_time=0.001)
+
+    assert hops([*request_lines(["X"] * 5, "task-1"), health])[0].candidates == 1
 
 
 def test_another_requests_lines_outside_the_time_are_not_this_ones() -> None:
@@ -60,6 +97,7 @@ def test_at_the_same_time_in_the_same_server_only_the_task_id_tells() -> None:
     found = hops(request_lines(["Y", None, None, None, None], "task-1") + others)
 
     assert [hop.candidates for hop in found] == [2, 2, 2, 1, 1]
+    assert [hop.hop for hop in found] == list(HOPS)
     assert [hop.verdict for hop in found] == ["replaced", "missing", "missing", "missing", "missing"]
     assert [hop.ms for hop in found[:3]] == [None, None, None]
     assert [hop.ms for hop in found[3:]] == [5.0, 30.0]
@@ -87,6 +125,7 @@ def test_the_server_that_queued_the_task_narrows_the_hops_before_it() -> None:
     found = hops(request_lines(["Y", None, None, None, None], "task-1") + others)
 
     assert [hop.candidates for hop in found] == [2, 1, 1, 1, 1]
+    assert {hop.service for hop in found[1:4]} == {"fastapi-server-1"}
 
 
 def a_run(mix: str, verdicts: list[str]) -> Run:
@@ -106,6 +145,7 @@ def test_a_run_survives_json() -> None:
     run = a_run("11100", ["kept", "kept", "kept", "missing", "missing"])
 
     assert Run.from_json(run.to_json()) == run
+    assert Run.from_json({**run.to_json(), "as_predicted": True}) == run  # as runs were saved once
 
 
 def test_nginx_s_time_claims_no_more_than_nginx_writes() -> None:
@@ -123,6 +163,28 @@ def test_nginx_s_line_stands_after_those_of_the_server_it_asked() -> None:
             }
 
     assert [line["message"] for line in logs.read(Logs())] == ["done", "nginx", "later"]  # type: ignore[arg-type]
+
+
+def test_a_line_without_a_time_or_a_level_has_that_of_its_service_s_line_before() -> None:
+    class Logs:
+        def __init__(self) -> None:
+            self.since: float | None = None
+
+        def logs(self, since: float | None) -> dict[str, list[str]]:
+            self.since = since
+            texts = ["no time", "  ", '{"ts": 1000.5, "level": "ERROR", "message": "first"}', "Traceback"]
+            return {"flower": texts, "redis-broker": ['{"ts": 1000.25, "message": "early"}']}
+
+    found = logs.read(Logs())  # type: ignore[arg-type]
+    assert [(one["ts"], one["level"], one["message"]) for one in found] == [
+        (0.0, "INFO", "no time"),
+        (1000.25, "INFO", "early"),
+        (1000.5, "ERROR", "first"),
+        (1000.5, "INFO", "Traceback"),
+    ]
+    driver = Logs()
+    assert [one["message"] for one in logs.read(driver, 1000.5)] == ["first", "Traceback"]  # type: ignore[arg-type]
+    assert driver.since == 1000.5
 
 
 def test_an_id_that_is_not_allowed_does_not_end_the_trail_in_words() -> None:
