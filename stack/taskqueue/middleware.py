@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH
 from taskqueue.correlation import is_valid, new_id
+from taskqueue.reliability import intake
 from taskqueue.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger("taskqueue")
@@ -36,6 +37,8 @@ class CorrelationMiddleware:
         usable = len(sent) == 1 and is_valid(sent[0])
         correlation_id = sent[0] if usable else new_id()
         scope.setdefault("state", {})["correlation_id"] = correlation_id
+        if scope["method"] == "POST":
+            intake.begin(correlation_id, scope["headers"])
         about = {"request_id": correlation_id, "method": scope["method"], "path": scope["path"]}
         if sent and not usable:
             logger.warning("Client's X-Request-ID replaced: it is not one usable ID", extra=about)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp
@@ -13,7 +13,7 @@ from taskqueue import broker, errors, logs
 from taskqueue.contract import FINAL_STATES, HEALTH_PATH, LIVE_PATH
 from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
-from taskqueue.reliability import ledger
+from taskqueue.reliability import breaker, dead_letters, ledger
 from taskqueue.schemas import TaskStatus
 
 router = APIRouter()
@@ -22,7 +22,8 @@ router = APIRouter()
 def _known_state(task_id: str) -> dict[str, Any]:
     state = broker.state_of(task_id)
     if state is None:
-        raise HTTPException(404, f"No task has the ID {task_id!r}: use the task_id that POST /api/v1/tasks returned.")
+        detail = f"No task has the ID {task_id!r}: use the task_id that POST /api/v1/tasks returned."
+        raise errors.CodedError("CLIENT_ERROR_TASK_NOT_FOUND", detail)
     return state
 
 
@@ -36,8 +37,10 @@ def _status(state: dict[str, Any]) -> TaskStatus:
     )
 
 
-def _reason(failure: dict[str, Any]) -> str:
+def _reason(failure: Any) -> str:
     """Return why a task failed: Celery stores the exception's type and its arguments."""
+    if not isinstance(failure, dict):
+        return "unknown: what is stored is not an exception"
     arguments = failure.get("exc_message")
     words = arguments if isinstance(arguments, list) else [arguments]
     return f"{failure.get('exc_type')}: {', '.join(map(str, words))}"
@@ -58,7 +61,8 @@ def cancel_task(task_id: str, response: Response) -> TaskStatus:
     """Cancel a task: it is removed from its queue (200) or, when a worker has it, stopped there (202)."""
     state = _known_state(task_id)
     if state["status"] in FINISHED:
-        raise HTTPException(409, f"The task has already finished: {state['status']}.")
+        detail = f"The task has already finished: {state['status']}."
+        raise errors.CodedError("CLIENT_ERROR_ALREADY_FINISHED", detail)
     if state["status"] == "REVOKED" or ledger.cancel(task_id) == "WAITING":
         response.status_code = 200
         return TaskStatus(task_id=task_id, status="REVOKED")
@@ -71,8 +75,38 @@ FINISHED = set(FINAL_STATES) - {"REVOKED"}
 
 @router.get("/api/v1/queues")
 def read_queues() -> dict[str, int]:
-    """Return how many tasks are waiting on each queue."""
-    return broker.depths()
+    """Return how many messages are on each queue, and how many accepted tasks wait, for a worker or for a retry."""
+    return {**broker.depths(), "waiting": breaker.waiting()}
+
+
+@router.get("/api/v1/dead-letters")
+def read_dead_letters() -> list[dict[str, Any]]:
+    """Return the messages and tasks that no worker will run again, the oldest first, each with its reason."""
+    return dead_letters.all()
+
+
+@router.post("/api/v1/dead-letters/{letter_id}/requeue", status_code=202, responses=errors.documented(404, 409))
+def requeue_dead_letter(letter_id: str) -> dict[str, Any]:
+    """Send a dead letter again: a task is accepted anew, its runs counted from one; a message is put on its queue."""
+    try:
+        return dead_letters.requeue(letter_id)
+    except KeyError:
+        raise _no_letter(letter_id) from None
+    except ValueError as error:
+        raise errors.CodedError("CLIENT_ERROR_CANNOT_REQUEUE", str(error)) from None
+
+
+@router.delete("/api/v1/dead-letters/{letter_id}", status_code=204, responses=errors.documented(404))
+def drop_dead_letter(letter_id: str) -> None:
+    """Remove a dead letter for good."""
+    try:
+        dead_letters.drop(letter_id)
+    except KeyError:
+        raise _no_letter(letter_id) from None
+
+
+def _no_letter(letter_id: str) -> errors.CodedError:
+    return errors.CodedError("CLIENT_ERROR_TASK_NOT_FOUND", f"No dead letter has the ID {letter_id!r}.")
 
 
 @router.get(LIVE_PATH)
@@ -82,16 +116,19 @@ async def live() -> dict[str, str]:
 
 
 @router.get(HEALTH_PATH, responses={503: {"description": "No task could be done now"}})
-def health() -> JSONResponse:
-    """Tell whether Redis answers and which workers are alive; 503 when no task could be done now."""
+def health(request: Request) -> JSONResponse:
+    """Tell whether Redis answers, which workers are alive, and both breakers; 503 when no task could be done now."""
     try:
         workers = broker.alive_workers()
         redis_answers = True
     except RedisError:
         workers, redis_answers = [], False
     healthy = redis_answers and bool(workers)
-    body = {"status": "healthy" if healthy else "unhealthy", "redis": redis_answers, "workers": workers}
-    return JSONResponse(body, 200 if healthy else 503)
+    found: dict[str, Any] = {"redis": redis_answers, "workers": workers, "breakers": breaker.states()}
+    if healthy:
+        return JSONResponse({"status": "healthy", **found})
+    detail = "No worker is alive." if redis_answers else "Redis does not answer."
+    return errors.problem(request, "SERVER_ERROR_NOT_READY", detail, headers=errors.retry_after(2), **found)
 
 
 def create_app(stage_router: APIRouter) -> ASGIApp:

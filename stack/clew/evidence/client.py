@@ -17,7 +17,7 @@ from clew.stacks.stack import Stack
 from taskqueue.contract import FINAL_STATES, HEADER
 
 RESULT_SECONDS = 30
-NGINX_SECONDS = 10  # how long nginx waits for an API server (`proxy_read_timeout`)
+NGINX_SECONDS = 3  # how long nginx tries API servers, one second each (stack/nginx/retries.conf)
 ANSWER_SECONDS = 15  # longer, so that nginx has said which side did not answer before the client gives up
 
 _POSITIONS = [{"symbol": "AAPL", "quantity": 100, "price": 150.0}]
@@ -160,7 +160,7 @@ def refused(stack: Stack, answer: Answer) -> ClewError:
     """Return the error for a request that was not accepted, with every field that the API complains about."""
     text = f"{stack.title} answered {answer.status_code}: {answer.body.get('detail', answer.body)}"
     if answer.status_code >= 500 and answer.ms >= NGINX_SECONDS * 1000:
-        text += f"\n  nginx waited {NGINX_SECONDS} s for an API server, which did not answer."
+        text += f"\n  nginx waited {NGINX_SECONDS} s for the API servers, and none answered."
     errors = answer.body.get("errors")
     for error in errors if isinstance(errors, list) else []:
         fields = error if isinstance(error, dict) else {}
