@@ -269,7 +269,7 @@ def test_a_finished_task_is_not_cancelled(redis: FakeRedis, revoke: Mock, status
 def test_the_queues_are_counted(redis: FakeRedis) -> None:
     redis.rpush("medium", "a", "b")
 
-    assert ask("GET", "/api/v1/queues").json() == {"high": 0, "medium": 2, "low": 0}
+    assert ask("GET", "/api/v1/queues").json() == {"high": 0, "medium": 2, "low": 0, "waiting": 0}
 
 
 # --- health -----------------------------------------------------------------------------------------------------------
@@ -281,14 +281,16 @@ def away(*_: Any, **__: Any) -> None:
 
 def test_healthy_is_redis_and_a_worker(redis: FakeRedis) -> None:
     answer = ask("GET", "/health")
-    assert answer.status_code == 503
-    assert answer.json() == {"status": "unhealthy", "redis": True, "workers": []}
+    assert (answer.status_code, answer.json()["code"]) == (503, "SERVER_ERROR_NOT_READY")
+    assert (answer.json()["redis"], answer.json()["workers"]) == (True, [])
+    assert answer.headers["Retry-After"] in {"2", "3"}
 
     redis.set(f"{WORKER_KEY}{WORKERS[1]}", 1.5)
 
     answer = ask("GET", "/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "healthy", "redis": True, "workers": [WORKERS[1]]}
+    breakers = {"admission": {"state": "closed", "waiting": 0, "limit": 500}, "redis": {"state": "closed"}}
+    assert answer.json() == {"status": "healthy", "redis": True, "workers": [WORKERS[1]], "breakers": breakers}
 
 
 def test_without_redis_a_server_is_unhealthy_and_lives(redis: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +299,8 @@ def test_without_redis_a_server_is_unhealthy_and_lives(redis: FakeRedis, monkeyp
     answer = ask("GET", "/health")
 
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unhealthy", "redis": False, "workers": []}
+    assert (answer.json()["redis"], answer.json()["workers"]) == (False, [])
+    assert answer.json()["breakers"]["admission"]["state"] is None
     assert ask("GET", "/health/live").json() == {"status": "alive"}
 
 
