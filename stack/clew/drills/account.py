@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clew.core.lines import Line
@@ -89,6 +89,10 @@ class Account:
     @property
     def undetermined(self) -> list[Request]:
         return self.by_outcome["undetermined"]
+
+    def only(self, label: str) -> Account:
+        """Return the account of the requests with this label."""
+        return replace(self, requests=[one for one in self.requests if one.label == label])
 
     def runs_of(self, request: Request) -> list[Ran]:
         """Return the tasks that ran for a request, found by its correlation ID."""

@@ -102,12 +102,15 @@ KINDS: Mapping[str, Callable[[Message], Any]] = {
 
 def raw(kind: str, rng: random.Random) -> bytes:
     """Return a malformed message of one kind as the bytes that are put on a queue."""
-    made = KINDS[kind](good_message(rng))
-    return made if isinstance(made, bytes) else json.dumps(made).encode()
+    return raw_of(KINDS[kind](good_message(rng)))
+
+
+def raw_of(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else json.dumps(message).encode()
 
 
 def large(rng: random.Random) -> bytes:
     """Return a message of 100 MiB that is well formed apart from its size."""
     message = good_message(rng)
     message["body"] = encoded([["x" * (LARGE_BYTES * 3 // 4)], {}, {}])
-    return json.dumps(message).encode()
+    return raw_of(message)

@@ -69,7 +69,7 @@ class Sender:
 
     def __init__(self, url: str, rng: random.Random) -> None:
         self.url = url
-        self.rng = random.Random(rng.getrandbits(64))  # noqa: S311 - reproducible, not secret
+        self.rng = random.Random(rng.getrandbits(64))
         self.requests: list[Request] = []
         self.accepted = 0
         self._open = 0  # requests on their way, which may yet be accepted

@@ -35,7 +35,7 @@ class Check:
 def at_most(what: str, limit: float, found: float | None, unit: str = "") -> Check:
     """Check a number, in `unit`, against its largest allowed value; None is a number that could not be measured."""
     suffix = f" {unit}" if unit else ""
-    told = "not measured" if found is None else f"{_number(found)}{suffix}"
+    told = "not measured" if found is None else _number(found) + (suffix if found != float("inf") else "")
     return Check(what, f"≤ {_number(limit)}{suffix}", told, None if found is None else found <= limit)
 
 
@@ -46,6 +46,8 @@ def exactly(what: str, wanted: object, found: object) -> Check:
 
 
 def _number(value: object) -> str:
+    if value == float("inf"):
+        return "never"
     if isinstance(value, float):
         return f"{value:,.2f}".rstrip("0").rstrip(".") or "0"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -37,7 +37,7 @@ class Scene:
         self.driver = driver
         self.on = on
         self.size = size
-        self.rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        self.rng = random.Random(seed)
         self.say = say
         self.plan = Plan(self.rng)
         self.sender = Sender(stack.url, self.rng)
@@ -58,11 +58,11 @@ class Scene:
 
     # --- load
 
-    def at_a_rate(self, per_second: float, seconds: float, body: Body | Callable[[], Body]) -> None:
+    def at_a_rate(self, per_second: float, seconds: float, body: Body, label: str = "") -> None:
         """Begin to send requests at a rate, at random moments; return at once."""
         now = time.time() + START_SECONDS
         moments = [now + at for at in arrivals(self.rng, per_second, seconds)]
-        self.sender.begin([self.plan.request(body() if callable(body) else body, at, paced=True) for at in moments])
+        self.sender.begin([self.plan.request(body, at, paced=True, label=label) for at in moments])
 
     def all_at_once(self, bodies: Sequence[Body], **fields: Any) -> list[Request]:
         """Begin to send these at the same moment; return their requests at once."""

@@ -14,6 +14,7 @@ DRILLS: dict[str, Drill] = {
         broker.REDIS_KILL,
         broker.REDIS_PAUSE,
         broker.REDIS_DOWN,
+        broker.POWER_CUT,
         servers.API_KILL,
         servers.API_HANG,
         servers.ROLLING,

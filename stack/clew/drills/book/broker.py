@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from clew.core.errors import ClewError
+from clew.drills import power
 from clew.drills.account import Account
 from clew.drills.faults import KILL, PAUSE, regularly
 from clew.drills.judge import always
 from clew.drills.load import rehearsal
 from clew.drills.model import Attempt, Check, Drill, at_most, exactly
 from clew.drills.scene import Scene
+from clew.stacks import ready
+from clew.stacks.drivers.local import LocalDriver
 from clew.stacks.services import REDIS, WORKERS
 
 OUTAGE_SECONDS = 2
@@ -132,4 +136,83 @@ REDIS_DOWN = Drill(
     checks=check_outage,
     full={"seconds": 15, "rate": 50},
     short={"seconds": 4, "rate": 30},
+)
+
+
+FSYNC = ("always", "everysec", "no")
+CUT_SECONDS = 2  # everysec: Redis syncs once a second, and lets a slow sync take one second more
+
+
+def cut_power(scene: Scene) -> None:
+    """For each setting: send at a rate, cut the power at a random moment, let Redis start with what was left."""
+    assert isinstance(scene.driver, LocalDriver)
+    scene.notes["cuts"] = []
+    for setting in FSYNC if scene.durable else FSYNC[:1]:
+        for number in range(scene.count("cuts")):
+            scene.say(f"Power cut {number + 1} of {scene.count('cuts')} with appendfsync {setting}.")
+            one_cut(scene, scene.driver, setting)
+            scene.wait(lambda: scene.watch.depths[-1][1] == 0, 30, "the queues to be empty")
+
+
+def one_cut(scene: Scene, driver: LocalDriver, setting: str) -> None:
+    trace = None
+    try:
+        if scene.durable:
+            trace = power.SyncTrace(driver, driver.home / "tmp" / REDIS / "trace")
+            trace.attach()
+            with ready.redis_client(scene.stack) as client:
+                client.config_set("appendfsync", setting)
+        scene.at_a_rate(scene.size["rate"], scene.size["seconds"], rehearsal(0.1), label=setting)
+        scene.pass_time(scene.size["seconds"] * scene.rng.uniform(0.4, 0.9))
+        with scene.fault(KILL, REDIS) as fault:
+            removed = trace.cut() if trace is not None else 0
+            scene.notes["cuts"].append({"appendfsync": setting, "at": fault.began, "bytes_cut": removed})
+            scene.pass_time(1)
+        scene.answered()
+        scene.wait_consuming()
+    except ClewError as error:
+        scene.doubts.append(error.message)
+    finally:
+        if trace is not None:
+            trace.end()
+
+
+def check_power(scene: Scene, account: Account) -> list[Check]:
+    kept = account.only("always")
+    checks = [f"with always: {one.what}" for one in always(kept)]
+    found = [Check(what, one.should, one.found, one.ok) for what, one in zip(checks, always(kept), strict=True)]
+    if not scene.durable:
+        return found
+    cuts = [cut["at"] for cut in scene.notes["cuts"] if cut["appendfsync"] == "everysec"]
+    ages = [
+        min((cut - answer.sent_at for cut in cuts if cut >= answer.sent_at), default=float("inf"))
+        for one in account.only("everysec").lost
+        if (answer := one.answer) is not None
+    ]
+    never = len(account.only("no").lost)
+    scene.notes["lost"] = {setting: len(account.only(setting).lost) for setting in FSYNC}
+    return [
+        *found,
+        at_most(f"with everysec {len(ages)} are lost; the oldest was accepted before the cut", CUT_SECONDS,
+                max(ages, default=0.0), "s"),
+        Check("with no: lost, which shows that the cut takes effect", "≥ 1", str(never), True if never else None),
+    ]  # fmt: skip
+
+
+POWER_CUT = Drill(
+    name="power-cut",
+    claim="With appendfsync always, an emulated power cut loses nothing; everysec loses up to the last 2 s.",
+    should=(
+        "Redis is killed four times with each setting of appendfsync, and its file cut to what had been synced.",
+        "With always nothing is lost. With everysec only tasks accepted in the last 2 s are.",
+        "With no, everything since the last sync is lost.",
+    ),
+    stock="Everything since the last snapshot is lost: there is no append-only file.",
+    act=cut_power,
+    checks=check_power,
+    full={"cuts": 4, "rate": 40, "seconds": 5},
+    short={"cuts": 1, "rate": 40, "seconds": 4},
+    seconds=30,
+    drivers=("local",),
+    why_driver="strace has to watch Redis's process, and its file has to be cut.",
 )
