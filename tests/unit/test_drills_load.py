@@ -76,7 +76,7 @@ def test_a_broken_connection_leaves_the_request_undetermined(api, sender):
 
 def test_a_client_that_is_never_accepted_gives_up(api, sender, monkeypatch):
     monkeypatch.setattr(load, "PATIENCE_SECONDS", 0.3)
-    request = sent(sender, Plan(random.Random(7)), api, "retrying", *[503] * 1000)
+    request = sent(sender, Plan(random.Random(7)), api, "retrying", *[503] * 100_000)
     assert request.outcome == "refused" and len(request.attempts) > 1
 
 
