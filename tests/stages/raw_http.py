@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Any
 
 
@@ -29,19 +29,14 @@ class RawAnswer:
 
 
 def ask(port: int, request: bytes) -> RawAnswer:
-    """Send `request` as it is and read the answer, to its announced end or until the server closes the connection."""
+    """Send `request` as it is and read the answer, whole."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request)
-        received = b""
-        while piece := connection.recv(65536):
-            received += piece
-            header_part, _, answer = received.partition(b"\r\n\r\n")
-            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", header_part)
-            if length and len(answer) >= int(length[1]):  # nginx keeps some connections open for five seconds more
-                break
-    status_line, *header_lines = header_part.decode("latin-1").split("\r\n")
-    pairs = (line.partition(":") for line in header_lines)
-    return RawAnswer(int(status_line.split()[1]), [(n.lower(), v.strip()) for n, _, v in pairs], answer)
+        with HTTPResponse(connection) as response:
+            response.begin()
+            body = response.read()
+            headers = [(name.lower(), value) for name, value in response.getheaders()]
+    return RawAnswer(response.status, headers, body)
 
 
 def post(port: int, body: object, ids: list[bytes], path: str = "/api/v1/tasks") -> RawAnswer:
