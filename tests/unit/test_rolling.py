@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from clew.core.errors import ClewError
@@ -55,6 +56,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: FakeDriver) -
         return 0.0
 
     monkeypatch.setattr(ready, "wait_ready", wait_ready)
+    monkeypatch.setattr(rolling.httpx, "get", lambda url, **_: driver.asked.append(f"ask {url}") or httpx.Response(200))
     return stage_stack(5)
 
 
@@ -70,7 +72,14 @@ def test_each_service_is_ready_again_before_the_next_one_stops(stack: Stack, dri
     steps = restart(stack, driver)
 
     order = (*WORKERS, *API_SERVERS, FLOWER)
-    each = [f"{verb} {service}" for service in order for verb in ("stop", "start", "wait")]
+    each = [
+        words
+        for service in order
+        for words in (
+            *(f"{verb} {service}" for verb in ("stop", "start", "wait")),
+            *([f"ask http://127.0.0.1:{stack.ports[service]}/health"] if service in API_SERVERS else []),
+        )
+    ]
     assert driver.asked == ["reload", "wait nginx True", *each]
     assert [(step.service, step.done) for step in steps] == [
         (NGINX, "reloaded"),

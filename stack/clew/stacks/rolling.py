@@ -11,13 +11,17 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import httpx
+
 from clew.core.errors import ClewError
 from clew.core.paths import shown
+from clew.core.wait import wait_until
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.freshness import Snapshot
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, WORKERS
 from clew.stacks.stack import Stack
+from taskqueue.contract import HEALTH_PATH
 
 # Workers before servers: a new server may send what an old worker does not know, an old server never does.
 IN_ORDER = (*WORKERS, *API_SERVERS, FLOWER)
@@ -54,6 +58,8 @@ def rolling_restart(stack: Stack, driver: Driver, say: Say) -> list[Step]:
             driver.start(service)
             freshness.note(stack, driver.started(), snapshot, [service])
             ready.wait_ready(stack, [service], after=started, say=say, driver=driver)
+            if service in API_SERVERS:
+                _wait_healthy(stack, service)
             steps.append(Step(service, "restarted", time.monotonic() - began))
         say(f"{REDIS} goes on: it is one instance.")
         return [*steps, Step(REDIS, "left as it is", 0.0)]
@@ -68,6 +74,23 @@ def _reload_nginx(stack: Stack, driver: Driver, say: Say) -> Step:
     else:  # of a configuration that a learner wrote nobody knows what it answers
         ready.wait_ready(stack, [NGINX])
     return Step(NGINX, "reloaded", time.monotonic() - began)
+
+
+def _wait_healthy(stack: Stack, server: str) -> None:
+    """Wait until a server says that a task could be done now: it answers, has reached Redis, and sees a worker.
+
+    Raises:
+        ClewError: it did not in time.
+    """
+    url = f"http://127.0.0.1:{stack.ports[server]}{HEALTH_PATH}"
+
+    def healthy() -> bool:
+        try:
+            return httpx.get(url, timeout=2, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    wait_until(healthy, ready.READY_SECONDS, f"{server} to be healthy", stack.command("status"), every=0.05)
 
 
 def _check(stack: Stack, driver: Driver, snapshot: Snapshot) -> None:
