@@ -108,5 +108,5 @@ def test_a_start_that_the_drill_did_not_make_is_a_service_that_ended():
 
 
 def test_waiting_tasks_are_read_from_the_answer():
-    assert waiting({"high": 1, "medium": 2, "low": 3}) == 6
-    assert waiting({"high": 1, "medium": 2, "low": 3, "waiting": 9}) == 9
+    answer = {"high": 1, "medium": 2, "low": 3, "waiting": 9}
+    assert (waiting(answer, durable=True), waiting({**answer, "waiting": 0}, durable=False)) == (9, 6)

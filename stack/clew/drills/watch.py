@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 import httpx
 
@@ -74,7 +75,7 @@ class Watch:
                 turn += 1
                 try:
                     body = client.get(f"{urls[turn % len(urls)]}/api/v1/queues").raise_for_status().json()
-                    self.depths.append((time.time(), waiting(body)))
+                    self.depths.append((time.time(), waiting(body, self.stack.settings == "durable")))
                 except (httpx.HTTPError, ValueError, TypeError, KeyError):
                     self.failed += 1
                 if time.monotonic() - last > LOOK_SECONDS:
@@ -82,6 +83,6 @@ class Watch:
                     self.look()
 
 
-def waiting(body: dict[str, int]) -> int:
-    """Return how many tasks wait, from the answer of GET /api/v1/queues."""
-    return int(body["waiting"]) if "waiting" in body else sum(body[queue] for queue in QUEUES)
+def waiting(body: Mapping[str, int], durable: bool) -> int:
+    """Return how many tasks wait, from the answer of GET /api/v1/queues. Stock Celery knows messages alone."""
+    return int(body["waiting"]) if durable else sum(body[queue] for queue in QUEUES)
