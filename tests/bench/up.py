@@ -19,7 +19,7 @@ from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.stacks.ready import wait_ready
 from clew.stacks.services import NGINX
-from clew.stacks.stack import Stack, ports_of, stage_stack
+from clew.stacks.stack import Stack, checkout_mark, ports_of, stage_stack
 
 ROUNDS = 5
 GOAL = 1.3
@@ -63,8 +63,8 @@ def main() -> None:
     bare = Stack("bench", "bench", Path(__file__).parent, ports_of("bench"))
     rows = []
     for turn in range(1, ROUNDS + 1):
-        bare_ready, _ = measure(bare, "clew-bare", has_checks=False)
-        ready, nine_healthy = measure(clew, "clew-bench", has_checks=True)
+        bare_ready, _ = measure(bare, f"clew-bare-{checkout_mark()}", has_checks=False)
+        ready, nine_healthy = measure(clew, f"clew-bench-{checkout_mark()}", has_checks=True)
         rows.append((bare_ready, ready, nine_healthy))
         print(f"round {turn}: bare {bare_ready:.1f} s, clew {ready:.1f} s (docker says healthy: {nine_healthy:.1f} s)")
     bare_median, median, healthy_median = (statistics.median(column) for column in zip(*rows, strict=True))

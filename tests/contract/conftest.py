@@ -35,14 +35,9 @@ def stack_up(request: pytest.FixtureRequest) -> Iterator[Up]:
 
 
 @pytest.fixture
-def up(stack_up: Up) -> Iterator[Up]:
+def up(stack_up: Up) -> Up:
     """Give a test the stack with all nine services ready, whatever the test before it did."""
-    heal(stack_up)
-    yield stack_up
-    heal(stack_up)
-
-
-def heal(up: Up) -> None:
-    if set(up.driver.status().values()) != {"running"}:
-        up.driver.up()
-    ready.wait_ready(up.stack)
+    if set(stack_up.driver.status().values()) != {"running"}:
+        stack_up.driver.up()
+    ready.wait_ready(stack_up.stack)
+    return stack_up

@@ -193,6 +193,7 @@ def test_what_a_killed_supervisor_leaves_is_absent_and_ended_by_up(up: Up) -> No
     assert len(orphans) > len(SERVICES)
 
     assert set(driver.status().values()) == {"absent"}
+    driver.preflight()  # its ports are in use, by what `up` is going to end
     driver.up()
     ready.wait_ready(up.stack)
     assert not any(orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE for orphan in orphans)
@@ -245,3 +246,13 @@ def test_nginx_serves_and_reloads_after_its_master_was_killed(up: Up) -> None:
     assert trace(up.stack, driver=driver).verdicts == ("kept",) * 5
     driver.reload_nginx()
     assert ready.is_ready(up.stack, NGINX)
+
+
+def test_a_supervisor_that_does_not_answer_does_not_hang_down(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisord, "RPC_SECONDS", 1)
+    driver = local(up)
+    supervisor_of(driver).suspend()
+
+    lifecycle.down(up.stack)
+
+    assert driver.processes() == []

@@ -1,4 +1,4 @@
-"""Running stages: each is up once for all the tests that need it, under a driver that the machine has."""
+"""Running stages: each is up once for all the tests of this folder that need it, and down before those of the next."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ from clew import ladder
 from clew.evidence.trace import Run, trace
 from clew.stacks import lifecycle
 from clew.stacks.drivers.docker import DockerDriver
-from clew.stacks.drivers.local import LocalDriver
-from clew.stacks.stack import stage_stack
+from clew.stacks.stack import checkout_mark, port_prefix, stage_stack
 
 SENT_ID = "MY-TRACE-123"
 
 
 def local_stage(number: int) -> Iterator[Up]:
+    """Have a stage up; one that other tests have up stays up."""
     stack = stage_stack(number)
-    driver = LocalDriver(stack)
-    driver.prepare(print)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DRIVER", "local")
-            lifecycle.up(stack, print)
-        yield Up(stack, driver)
-    finally:
-        lifecycle.down(stack)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRIVER", "local")
+        with lifecycle.borrowed(stack, print) as started:
+            patch.undo()
+            yield Up(stack, started.driver)
 
 
 def docker_stage(number: int) -> Iterator[Up]:
-    """Run a stage by nothing but Compose in its own folder, as someone without Clew's tool would."""
-    stack = stage_stack(number)
+    """Run a stage by nothing but Compose in its own folder, as someone without Clew's tool would.
+
+    Its ports are the next ones: the same stage may be up with the local driver.
+    """
+    ports = str(int(port_prefix()) + 1)
+    stack = stage_stack(number, prefix=ports)
     driver = DockerDriver(stack)
     driver.prepare(print)
-    with get_docker_services(
-        "docker compose",
-        [str(stack.folder / "compose.yaml")],
-        f"by-hand-{stack.name}",
-        ["up --wait --wait-timeout 120"],
-        ["down --volumes --timeout 5"],
-    ):
-        yield Up(stack, driver)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLEW_PORTS", ports)
+        with get_docker_services(
+            "docker compose",
+            [str(stack.folder / "compose.yaml")],
+            f"by-hand-{checkout_mark()}-{stack.name}",
+            ["up --wait --wait-timeout 120"],
+            ["down --volumes --timeout 5"],
+        ):
+            yield Up(stack, driver)
 
 
 STARTERS: dict[str, Callable[[int], Iterator[Up]]] = {"local": local_stage, "docker": docker_stage}
 
 
-@pytest.fixture(scope="session", params=list(STARTERS))
+@pytest.fixture(scope="package", params=list(STARTERS))
 def runs(request: pytest.FixtureRequest) -> dict[int, Run]:
     """The same request traced on all six stages, one stage up at a time."""
     require(request.param)
@@ -60,11 +62,11 @@ def runs(request: pytest.FixtureRequest) -> dict[int, Run]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stage_5() -> Iterator[Up]:
     yield from local_stage(5)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def stage_0() -> Iterator[Up]:
     yield from local_stage(0)

@@ -6,13 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from up import require
+from up import require, start
 
 from clew import ladder, provision
 from clew.core.errors import ClewError
@@ -25,16 +24,6 @@ from clew.stacks.stack import Stack, lattice_stack, stage_stack, strict_stack
 
 DRIVERS = ("local", "docker")
 QUEUE_SERVICE = "fastapi-app/services/queue_service.py"
-
-
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "clew", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

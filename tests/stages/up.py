@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +18,17 @@ from clew.stacks.stack import Stack
 class Up:
     stack: Stack
     driver: Driver
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a command as a person types it, in a process of its own; with the local driver unless told otherwise."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "clew", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"DRIVER": "local", **os.environ, **environment},
+    )
 
 
 def require(driver: str) -> None:

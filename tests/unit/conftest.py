@@ -26,6 +26,13 @@ def checkout(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def usual_ports(monkeypatch):
+    """The ports that a person has: what is shown names no others."""
+    for name in ("CLEW_PORTS", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
 def docker(tmp_path, monkeypatch):
     """A docker command that writes down what it is asked and then runs the given shell lines."""
     folder = tmp_path / "bin"

@@ -16,12 +16,7 @@ from clew.show.display import Words as Sentences
 
 EVIL = "<script>alert(\"'$x$'\")</script>\x1b[2J"
 STAGE_3 = ["kept", "kept", "kept", "missing", "missing"]
-
-
-@pytest.fixture(autouse=True)
-def usual_ports(monkeypatch):
-    for name in ("CLEW_PORTS", "PORT"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("usual_ports")
 
 
 @pytest.fixture

@@ -260,6 +260,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: fakeredis.Fa
 
     root.handlers[:], _ = before
     root.setLevel(before[1])
+    logging.captureWarnings(False)
     monkeypatch.setattr(worker.broker, "client", fakeredis.FakeRedis(server=server, decode_responses=True))
     monkeypatch.setattr(worker, "READY_FILE", tmp_path / "ready")
     return worker

@@ -24,12 +24,7 @@ from clew.show import terminal
 EVIL = "\x1b]2;gone\x07\x1b[2J\nnginx-loadbalancer forged"
 STAGE_3 = ["kept", "kept", "kept", "missing", "missing"]
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.fixture(autouse=True)
-def usual_ports(monkeypatch):
-    for name in ("CLEW_PORTS", "PORT"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("usual_ports")
 
 
 @pytest.fixture
@@ -255,3 +250,26 @@ def test_an_error_is_one_json_document_and_on_standard_error(monkeypatch, capsys
     assert ended.value.code == 1
     wanted = {"stage": 3, "problem": "Broken."} if reported else {"error": "Broken."}
     assert json.loads(printed.out) == {**wanted, "next": "make doctor"}
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "next_step"),
+    [
+        (ROOT / "stages/03-task-service/nginx/nginx.conf", FileNotFoundError,
+         "git checkout stages/03-task-service/nginx/nginx.conf"),
+        (ROOT / "stages/03-task-service/nginx/nginx.conf", PermissionError, "make doctor"),
+        (ROOT / "stack/compose.yaml", FileNotFoundError, "make doctor"),
+        (None, OSError, "make doctor"),
+    ],
+)  # fmt: skip
+def test_a_stage_file_that_is_missing_can_be_brought_back(monkeypatch, capsys, path, error, next_step):
+    def fails(**_):
+        raise error(5, "It failed", path and str(path))
+
+    monkeypatch.setattr(sys, "argv", ["clew", "up", "3"])
+    monkeypatch.setattr(sys.modules["clew.cli.main"], "cli", fails)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    where = f": {path}" if path else ""
+    assert " ".join(capsys.readouterr().err.split()) == f"✗ It failed{where}. Next: {next_step}"

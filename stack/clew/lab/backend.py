@@ -82,6 +82,14 @@ def replay_wanted() -> bool | None:
     return None if wanted is None else wanted == "1"
 
 
+def cannot_start(what: str, error: CannotStart) -> str:
+    """Return what a notebook says of a stack that cannot be started, when a recording is replayed instead."""
+    return (
+        f"{what} cannot be started: {error.message}\n"
+        f"To run it: {error.next_step}, then run this cell again.\nUntil then a recording is replayed."
+    )
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Say]:
     """Yield a function that reports progress in a cell; at the end the cell is cleared for its result."""

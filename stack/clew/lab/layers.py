@@ -7,15 +7,25 @@ from clew.core.errors import ClewError
 from clew.show.display import Source
 
 
-def source(number: int, hop: str) -> Source:
-    """Show the lines of a layer's file on a stage that pass the ID on or lose it, with the cause or the fix in words.
+def layer_of(hop: str, example: str) -> ladder.Layer:
+    """Return the layer of that name; `example` is a call that would work.
 
     Raises:
         ClewError: there is no such layer.
     """
     layer = next((layer for layer in ladder.LAYERS if layer.hop == hop), None)
     if layer is None:
-        raise ClewError(f"There is no layer {hop!r}; the five are {', '.join(ladder.HOPS)}.", "stage.source('nginx')")
+        raise ClewError(f"There is no layer {hop!r}; the five are {', '.join(ladder.HOPS)}.", example)
+    return layer
+
+
+def source(number: int, hop: str) -> Source:
+    """Show the lines of a layer's file on a stage that pass the ID on or lose it, with the cause or the fix in words.
+
+    Raises:
+        ClewError: there is no such layer.
+    """
+    layer = layer_of(hop, 'stage.source("nginx")')
     this = ladder.stage(number)
     lines = (this.folder / layer.file).read_text().splitlines()
     anchor = ladder.cause_line(this.folder / layer.file, layer)

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Protocol
 
-from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.marks import BEADS
 from clew.core.wait import wait_until
 from clew.evidence import client, journey, logs
 from clew.lab import recordings, strict
-from clew.lab.backend import CannotStart, progress, replay_wanted
+from clew.lab.backend import CannotStart, cannot_start, progress, replay_wanted
+from clew.lab.layers import layer_of
 from clew.lab.strict import Outcome
 from clew.show.display import Display, Table, UnifiedDiff, Words
 from clew.stacks import lifecycle
@@ -152,11 +152,7 @@ class ReceiversFirst:
         Raises:
             ClewError: there is no such layer.
         """
-        layer = next((layer for layer in ladder.LAYERS if layer.hop == hop), None)
-        if layer is None:
-            known = ", ".join(ladder.HOPS)
-            raise ClewError(f"There is no layer {hop!r}; the five are {known}.", 'experiment.change("task-service")')
-        return UnifiedDiff(strict.strict_diff(layer))
+        return UnifiedDiff(strict.strict_diff(layer_of(hop, 'experiment.change("task-service")')))
 
     def up(self) -> Display:
         """Start nine services with strict layers, none fixed; where that cannot be, say so and replay a recording.
@@ -171,12 +167,7 @@ class ReceiversFirst:
             if not self.may_fall_back:
                 raise
             self.rollout = ReplayedRollout()
-            return Words(
-                f"The experiment cannot be started: {error.message}\n"
-                f"To run it: {error.next_step}, then run this cell again.\nUntil then a recording is replayed.",
-                ok=False,
-                note=self.note,
-            )
+            return Words(cannot_start("The experiment", error), ok=False, note=self.note)
         return Words(words, ok=None if self.note else True, note=self.note)
 
     def down(self) -> Display:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clew import ladder, provision
+from clew.core import processes
 from clew.core.errors import ClewError
 from clew.evidence import client, journey
 from clew.evidence.diff import log_diff
@@ -31,7 +31,6 @@ from clew.stacks.stack import Stack, lattice_stack, stage_stack
 
 PACKAGES = {"redis-py": "redis", **{name: name for name in ("celery", "kombu", "fastapi", "uvicorn", "numpy")}}
 LEFT_OUT = ["upstream in nginx's lines", "process ID and host name in a message's headers.origin"]
-SHOWN: Any = {"capture_output": True, "text": True, "timeout": 10}
 
 SHARED_ID = "PORTFOLIO-42"
 PORTFOLIOS: list[dict[str, Any]] = [
@@ -159,8 +158,8 @@ def write(kind: str, members: dict[str, list[Any]], say: Say) -> Path:
 
 def versions() -> dict[str, str]:
     """Return the versions of the programs and packages that ran."""
-    nginx = subprocess.run([provision.find_nginx() or "nginx", "-v"], **SHOWN).stderr
-    redis = subprocess.run([provision.find_redis() or "redis-server", "--version"], **SHOWN).stdout
+    nginx = processes.run([provision.find_nginx() or "nginx", "-v"], 10).output
+    redis = processes.run([provision.find_redis() or "redis-server", "--version"], 10).output
     programs = {"nginx": r"nginx/([\d.]+)", "redis-server": r"v=([\d.]+)"}
     found = {name: re.search(pattern, nginx + redis) for name, pattern in programs.items()}
     return {

@@ -19,7 +19,7 @@ from clew.core.errors import ClewError
 from clew.evidence import logs
 from clew.evidence.client import Answer
 from clew.evidence.journey import SENT_ID
-from clew.lab.backend import Backend, CannotStart, Data, replay_wanted
+from clew.lab.backend import Backend, CannotStart, Data, cannot_start, replay_wanted
 from clew.lab.layers import source
 from clew.lab.live import LiveStage
 from clew.lab.replayed import ReplayedStage
@@ -60,12 +60,7 @@ class Stage:
             words = self.backend.up()
         except CannotStart as error:
             self._fall_back(error)
-            return Words(
-                f"Stage {self.number} cannot be started: {error.message}\n"
-                f"To run it: {error.next_step}, then run this cell again.\nUntil then a recording is replayed.",
-                ok=False,
-                note=self.note,
-            )
+            return Words(cannot_start(f"Stage {self.number}", error), ok=False, note=self.note)
         return Words(words, ok=None if self.note else True, note=self.note)
 
     def _fall_back(self, error: CannotStart) -> None:

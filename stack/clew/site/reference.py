@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import subprocess
 import sys
 from functools import cache
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import click
 
 from clew import ladder
+from clew.core import processes
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, STACK
 
@@ -76,17 +75,16 @@ def ask_api() -> tuple[dict[str, Any], tuple[Any, ...]]:
 
     In a process of its own: the application takes over logging, and a stage's modules are found only from its folder.
     """
-    answer = subprocess.run(
+    answer = processes.run(
         [sys.executable, "-c", ASK_API],
+        60,
+        separate=True,
         cwd=ladder.FIXED.folder / "fastapi-app",
-        env={**os.environ, "PYTHONPATH": str(STACK), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
+        env={"PYTHONPATH": str(STACK), "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    if answer.returncode:
-        raise ClewError(f"The API does not describe itself:\n{answer.stderr[-800:]}", "make lint")
-    description, refused = json.loads(answer.stdout.splitlines()[-1])
+    if answer.code:
+        raise ClewError(f"The API does not describe itself:\n{answer.errors[-800:]}", "make lint")
+    description, refused = json.loads(answer.output.splitlines()[-1])
     return description, tuple(refused)
 
 

@@ -216,7 +216,7 @@ class DockerDriver:
         """
         global _silent_since
         hangs = SilentEngine(
-            f"The Docker engine does not answer within {LIST_SECONDS} s, so nobody can say what runs in containers.",
+            f"The Docker engine does not answer within {LIST_SECONDS} s, so what runs in containers is unknown.",
             self.stack.command("status DRIVER=local"),
         )
         if engine_is_silent():
