@@ -176,6 +176,9 @@ def test_a_supervisor_that_is_frozen_is_not_taken_for_gone(up: Up, monkeypatch: 
     supervisor.suspend()
     try:
         assert set(driver.status().values()) == {"running"}
+        for verb in (driver.started, lambda: trace(up.stack, driver=driver)):  # no verdict on files it may not run
+            with pytest.raises(ClewError, match="does not answer"):
+                verb()
         with pytest.raises(ClewError, match=rf"supervisord \(process {supervisor.pid}\) does not answer") as failed:
             driver.up()
         assert "down" in failed.value.next_step

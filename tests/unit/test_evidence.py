@@ -133,6 +133,29 @@ def test_check_fails_when_a_layer_does_what_its_stage_does_not(fake: FakeDriver)
     assert "queue-service is kept, expected missing" in failed.exception.message
 
 
+def test_send_and_status_say_which_files_changed_and_send_sends_all_the_same(
+    fake: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outdated(*_: object) -> None:
+        raise freshness.Outdated("Stage 3 does not run the files on disk: x.py changed.", "make stage-3 up")
+
+    monkeypatch.setattr(freshness, "require_current", outdated)
+    sent = CliRunner().invoke(cli, ["send", "3", "--id", "MINE"])
+    assert sent.exit_code == 0
+    assert " ".join(sent.stderr.split()) == (
+        "Stage 3 does not run the files on disk: x.py changed. "
+        f"{stage_stack(3).command('up')} restarts the services concerned."
+    )
+    assert "sent     X-Request-ID: MINE" in sent.stdout
+
+    monkeypatch.setattr(commands.ready, "not_ready", lambda stack: [])
+    monkeypatch.setattr(freshness, "changed_since_start", outdated)
+    shown = CliRunner().invoke(cli, ["status", "3"])
+    assert isinstance(shown.exception, ClewError)
+    assert shown.exception.message == "Stage 3 does not run the files on disk: x.py changed."
+    assert shown.stdout.count("ready") == 9
+
+
 def test_control_characters_in_logs_are_shown_escaped(fake: FakeDriver) -> None:
     fake.texts["flower"].append("\x1b]2;title\x07")
 

@@ -12,6 +12,7 @@ import pytest
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.paths import shown
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import choice, docker, running_driver
 from clew.stacks.refresh import refresh
@@ -136,13 +137,16 @@ def test_up_restarts_only_the_services_whose_files_changed(
     with pytest.raises(ClewError, match=r"queue_service\.py changed after fastapi-server-1, fastapi-server-2"):
         freshness.require_current(stack, driver)
     driver.asked.clear()
-    lifecycle.up(stack, print)
+    said: list[str] = []
+    lifecycle.up(stack, said.append)
     assert driver.asked == [("up",), ("restart", *API_SERVERS)]
+    assert f"Restarting {', '.join(API_SERVERS)}: {shown(source)} changed after they started." in said
 
     driver.asked.clear()
     conf = stack.folder / "nginx/nginx.conf"
     conf.write_bytes((stage_stack(0).folder / "nginx/nginx.conf").read_bytes())
-    lifecycle.up(stack, print)
+    lifecycle.up(stack, said.append)
+    assert f"Restarting {NGINX}: {shown(conf)} changed after it started." in said
     assert driver.asked == [("up",), ("reload",)]
 
     driver.asked.clear()
@@ -318,6 +322,10 @@ def test_stacks_on_other_ports_are_known_by_their_notes(
     assert [(one.name, one.title) for one in stacks_elsewhere()] == [
         ("lattice", "The lattice stack (CLEW_PORTS=80)"),
         ("stage-2-222", "Stage 2 (CLEW_PORTS=222)"),
+    ]
+    assert [one.called for one in stacks_elsewhere()] == [
+        "the lattice stack (CLEW_PORTS=80)",
+        "Stage 2 (CLEW_PORTS=222)",
     ]
     assert stacks_elsewhere()[1].command("down") == "make stage-2 down CLEW_PORTS=222"
 

@@ -80,6 +80,19 @@ def test_a_trace_names_each_hop_with_bead_and_word(run_of, screen):
     assert text.rstrip().endswith("Next: make stage-4 diff")
 
 
+def test_an_id_that_was_cut_is_told_in_full(run_of, screen):
+    file = screen(width=80)
+    run = run_of("00000", ["replaced", *["missing"] * 4])
+    terminal.trail(run)
+    assert f"replaced {'0f' * 16}" not in plain(file)
+    assert plain(file).count(f"The ID of nginx in full: {'0f' * 16}\n") == 1
+
+    for width, verdicts in ((120, ["replaced", *["missing"] * 4]), (80, ["kept"] * 5)):
+        file = screen(width=width)
+        terminal.trail(run_of("00000", verdicts, sent_id="A-LONG-ID-OF-THE-CLIENT-ITSELF"))
+        assert "in full" not in plain(file)
+
+
 def test_elsewhere_than_in_a_terminal_ids_are_whole_and_sentences_are_one_line(run_of, screen):
     file = screen(is_terminal=False)
     terminal.trail(run_of("00000", ["replaced", *["missing"] * 4]))
@@ -141,6 +154,21 @@ def test_a_log_line_stays_one_line(hostile_run, screen):
     terminal.log_lines(hostile_run.lines)
 
     assert len(file.getvalue().splitlines()) == 1
+
+
+def test_in_a_terminal_a_long_log_line_goes_on_below_its_message(screen):
+    file = screen(width=80)
+    ids = {"correlation_id": "0f" * 16, "task_id": "64cecbac-6e28-4001-b1a7-0123456789ab"}
+    line = {"ts": 1000.5, "service": "fastapi-server-1", "message": "Request completed", "hop": "routes", **ids}
+    terminal.log_lines([line, {"ts": 0, "service": "flower", "message": ""}])
+
+    first, *further, last = plain(file).splitlines()
+    assert first[13:].split() == ["fastapi-server-1", "Request", "completed", "hop=routes"]
+    assert further == [f"{' ' * 32}correlation_id={'0f' * 16}", f"{' ' * 32}task_id={ids['task_id']}"]
+    assert last.split() == ["flower"]
+    narrow = screen(width=60)
+    terminal.log_lines([line])
+    assert len(plain(narrow).splitlines()) == 1  # the terminal itself wraps it
 
 
 def test_log_lines_have_time_service_message_and_fields(screen):

@@ -102,13 +102,19 @@ def status(stage: str, as_json: bool) -> None:
         }
         for name in SERVICES
     }
-    changed = freshness.changed_since_start(stack, driver)
+    problem, changed = None, {}
+    try:
+        changed = freshness.changed_since_start(stack, driver)
+    except ClewError as error:  # of a supervisord that does not answer
+        problem = error
     found = {
         "stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services, "changed": changed
     }  # fmt: skip
     missing = [name for name, state in services.items() if not state["ready"]]
-    reason = f"{len(missing)} of 9 are not ready: {', '.join(missing)}."
-    report(found, as_json, terminal.status, ClewError(reason, stack.command("up")) if missing else None)
+    if missing and problem is None:
+        reason = f"{len(missing)} of 9 are not ready: {', '.join(missing)}."
+        problem = ClewError(reason, stack.command("up"))
+    report(found, as_json, terminal.status, problem)
 
 
 @click.command()
@@ -120,7 +126,10 @@ def status(stage: str, as_json: bool) -> None:
 def send(stage: str, correlation_id: str | None, task_type: str, data: str | None, as_json: bool) -> None:
     """Send one task request and print the answer."""
     stack = stage_stack(stage)
-    driver_of(stack)
+    try:
+        freshness.require_current(stack, driver_of(stack))
+    except freshness.Outdated as outdated:  # the request is sent all the same: its answer is no verdict on a file
+        terminal.say(f"{outdated.message} {stack.command('up')} restarts the services concerned.")
     answer = client.send(stack, correlation_id, body_of(stack, task_type, data))
 
     def show(_: dict[str, Any]) -> None:

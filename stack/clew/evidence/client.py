@@ -151,7 +151,7 @@ def send(
         ) from None
     except httpx.HTTPError as error:
         where = f"127.0.0.1:{stack.ports[service]}"
-        reason = f"{service} of {stack.title} does not answer at {where}: {str(error) or 'no data'}."
+        reason = f"{service} of {stack.called} does not answer at {where}: {str(error) or 'no data'}."
         raise ClewError(reason, stack.command("status")) from None
     return Answer(sent_id, sent_at, ms, answer.status_code, answer.headers.get(HEADER, ""), _body(answer))
 

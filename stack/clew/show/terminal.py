@@ -58,6 +58,7 @@ SERVICE_COLOURS = dict(
     )
 )
 HOP_WIDTH = 57  # of a hop's line without its ID
+WHOLE_ID = 47  # columns for a field with one of nginx's IDs
 LOG_FIELDS = ("hop", "correlation_id", "request_id", "task_id", "queue", "upstream", "duration_ms", "at")
 
 
@@ -95,9 +96,13 @@ def trail(run: Run, console: Console | None = None) -> None:
     console.print()
     longest = max(len(hop.id) for hop in words.hops)
     room = console.width - HOP_WIDTH if console.is_terminal else longest
+    width = min(longest, max(room, 8))
     for hop in words.hops:
-        console.print(hop_text(hop, min(longest, max(room, 8))))
+        console.print(hop_text(hop, width))
     console.print()
+    cut = {hop.id: hop.hop for hop in reversed(words.hops) if len(hop.id) > width and hop.id != words.sent_id}
+    for whole, hop_name in cut.items():
+        sentence(f"The ID of {hop_name} in full: {whole}", console)
     for line in (words.result, *words.notes, words.ending):
         sentence(line, console)
     if words.next:
@@ -132,13 +137,24 @@ def save_picture(run: Run, path: Path) -> None:
 
 
 def log_lines(lines: Sequence[Line]) -> None:
-    """Print log lines in time order, each with its service's name in a colour of its own."""
+    """Print log lines in time order, each with its service's name in a colour of its own.
+
+    In a terminal what does not fit goes on below the message; elsewhere a line stays one line.
+    """
     for line in lines:
         when = datetime.fromtimestamp(line["ts"]).strftime("%H:%M:%S.%f")[:-3] if line["ts"] else " " * 12
         fields = " ".join(f"{name}={line[name]}" for name in LOG_FIELDS if line.get(name) is not None)
         service = Text(f"{printable(line['service']):<18}", style=SERVICE_COLOURS.get(line["service"], ""))
-        text = Text.assemble(f"{when} ", service, f" {printable(str(line['message']))}")
-        out.print(text.append(f"  {printable(fields)}", style="dim") if fields else text)
+        text = Text(printable(str(line["message"])))
+        if fields:
+            text.append(f"  {printable(fields)}", style="dim")
+        head = Text.assemble(f"{when} ", service, " ")
+        room = out.width - head.cell_len
+        first, *further = text.wrap(out, room) if out.is_terminal and room >= WHOLE_ID else [text]
+        out.print(head + first)
+        for rest in further:
+            rest.rstrip()
+            out.print(Text(" " * head.cell_len) + rest)
 
 
 def stage_diff(diff: StageDiff) -> None:

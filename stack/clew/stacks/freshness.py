@@ -29,6 +29,10 @@ OF_STACK = dict.fromkeys((*API_SERVERS, *WORKERS, FLOWER), "taskqueue") | {NGINX
 NO_SOURCE = (".pyc", ".swp", "~")
 
 
+class Outdated(ClewError):
+    """Services run older files than those on disk."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The files as they were at one moment: of each the SHA-256, of each layer's file its content."""
@@ -92,12 +96,12 @@ def require_current(stack: Stack, driver: Driver) -> None:
     """Make sure that every service runs the files on disk.
 
     Raises:
-        ClewError: some run older ones; the message names services and files.
+        Outdated: some run older ones; the message names services and files.
     """
     started, snapshot = driver.started(), Snapshot.of(stack)
     if changed := _changed(stack, started, snapshot):
         edited = "; ".join(f"{paths} changed after {services} started" for services, paths in grouped(changed))
-        raise ClewError(f"{stack.title} does not run the files on disk: {edited}.", stack.command("up"))
+        raise Outdated(f"{stack.title} does not run the files on disk: {edited}.", stack.command("up"))
     notes = _notes(stack)
     if any(notes.get(service, {}).get("started") != began for service, began in started.items()):
         note(stack, started, snapshot)  # from now on content counts, not the time of a change

@@ -42,7 +42,7 @@ class Started(NamedTuple):
 @contextlib.contextmanager
 def only_one(stack: Stack, seconds: float = 120) -> Iterator[None]:
     """Let one command at a time start or end the stack; a long wait is said on standard error."""
-    what = f"another command that starts or ends {stack.title}"
+    what = f"another command that starts or ends {stack.called}"
     path = stack.state / "lock"
     words = f"Waiting for {what}, up to {seconds:.0f} s."
     told = threading.Timer(SAY_SO_AFTER, print, [words], {"file": sys.stderr, "flush": True})
@@ -109,7 +109,7 @@ def borrowed(stack: Stack, say: Say) -> Iterator[Started]:
         yield started
     finally:
         if started.was_down:
-            say(f"Taking {stack.title} down again.")
+            say(f"Taking {stack.called} down again.")
             down(stack)
 
 
@@ -141,7 +141,7 @@ def start(stack: Stack, say: Say) -> Started:
         except BaseException as error:
             with contextlib.suppress(OSError):  # a terminal that was closed cannot be told
                 if isinstance(error, KeyboardInterrupt):
-                    say(f"Interrupted; stopping what was started for {stack.title}.")
+                    say(f"Interrupted; stopping what was started for {stack.called}.")
             try:
                 _roll_back(stack, driver, states)
             except ClewError as left:
@@ -174,7 +174,7 @@ def _start(
     redescribed = sorted(described & {path for paths in changed.values() for path in paths})
     if redescribed:
         composefile.read(stack.folder, stack.compose_environment)  # before anything ends: it must be readable
-        say(f"Starting {stack.title} again ({driver.name} driver): {', '.join(redescribed)} has changed.")
+        say(f"Starting {stack.called} again ({driver.name} driver): {', '.join(redescribed)} has changed.")
         driver.down()
         states.update(dict.fromkeys(SERVICES, "absent"))
         changed = {}
@@ -182,7 +182,7 @@ def _start(
         say(f"{stack.title} is up already ({driver.name} driver).")
     else:
         down = set(states.values()) == {"absent"}
-        say(f"Starting {stack.title if down else 'the services that are not running'} ({driver.name} driver).")
+        say(f"Starting {stack.called if down else 'the services that are not running'} ({driver.name} driver).")
     remember_port(stack)
     driver.up()
     try:

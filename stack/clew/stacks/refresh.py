@@ -31,7 +31,7 @@ def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]],
         ClewError: a service did not come back.
     """
     for names, paths in freshness.grouped(changed):
-        say(f"Restarting {names}: {paths} changed after they started.")
+        say(f"Restarting {names}: {paths} changed after {'they' if ',' in names else 'it'} started.")
     conf = shown(stack.folder / "nginx/nginx.conf")
     reloads = changed.get(NGINX) == [conf] and stack.mix[0] in "01"
     services = [service for service in changed if not (service == NGINX and reloads)]

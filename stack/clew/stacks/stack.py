@@ -107,6 +107,11 @@ class Stack:
         return title if self.prefix == port_prefix() else f"{title} (CLEW_PORTS={self.prefix})"
 
     @property
+    def called(self) -> str:
+        """The title as it stands inside a sentence."""
+        return self.title.replace("The ", "the ", 1)
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 

@@ -98,6 +98,7 @@ class LocalDriver:
 
     def started(self) -> dict[str, float]:
         if not self.supervisor.answers():
+            self._leftovers()  # a supervisord that lives knows, and does not answer: that is an error
             return {}
         return {name: float(info["started"]) for name, info in self._infos().items() if info["pid"]}
 
