@@ -12,8 +12,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kombu.exceptions import OperationalError
-from pydantic import BaseModel
-from redis.exceptions import RedisError, ResponseError
+from pydantic import BaseModel, Field
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -32,8 +32,8 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str
-    correlation_id: str
+    code: str = Field(description="Stable, for programs; the texts can change")
+    correlation_id: str = Field(description="As in X-Request-ID: search the logs for it")
     errors: list[dict[str, str]] = []
 
 
@@ -140,14 +140,18 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(RedisError)
-    def broker_down(request: Request, error: Exception) -> JSONResponse:
-        correlation_id = request.state.correlation_id
-        logger.error("Redis does not answer: %s", error, extra={"request_id": correlation_id})
-        if isinstance(error, ResponseError):
+    def broker_failed(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, OutOfMemoryError) or str(error).startswith(("MISCONF", "OOM")):
+            code, seconds = "SERVER_ERROR_BROKER_FULL", 10
             detail = "The broker cannot write: its memory or its disk is full. Make room; then try again."
-            return problem(request, "SERVER_ERROR_BROKER_FULL", detail, headers=retry_after(10))
-        detail = "The broker does not answer; try again in a few seconds."
-        return problem(request, "SERVER_ERROR_BROKER_DOWN", detail, headers=retry_after(2))
+        elif isinstance(error, ResponseError):  # Redis answers, and what it was told is wrong
+            return unhandled(request, error)
+        else:
+            code, seconds = "SERVER_ERROR_BROKER_DOWN", 2
+            detail = "The broker does not answer; try again in a few seconds."
+        extra = {"request_id": request.state.correlation_id, "code": code}
+        logger.error("Redis: %s", error, extra=extra)
+        return problem(request, code, detail, headers=retry_after(seconds))
 
     @app.exception_handler(Exception)
     def unhandled(request: Request, error: Exception) -> JSONResponse:

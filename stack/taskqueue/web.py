@@ -15,6 +15,7 @@ from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
 from taskqueue.reliability import breaker, dead_letters, ledger
 from taskqueue.schemas import TaskStatus
+from taskqueue.settings import settings
 
 router = APIRouter()
 
@@ -28,12 +29,14 @@ def _known_state(task_id: str) -> dict[str, Any]:
 
 
 def _status(state: dict[str, Any]) -> TaskStatus:
-    failed = state["status"] == "FAILURE"
+    status, result = state["status"], state["result"]
+    if status == "SUCCESS" and not isinstance(result, dict):  # of a task that is not one of this project's
+        return TaskStatus(task_id=state["task_id"], status=status, error="unknown: what is stored is not an object")
     return TaskStatus(
         task_id=state["task_id"],
-        status=state["status"],
-        result=state["result"] if state["status"] == "SUCCESS" else None,
-        error=_reason(state["result"]) if failed else None,
+        status=status,
+        result=result if status == "SUCCESS" else None,
+        error=_reason(result) if status == "FAILURE" else None,
     )
 
 
@@ -76,7 +79,8 @@ FINISHED = set(FINAL_STATES) - {"REVOKED"}
 @router.get("/api/v1/queues")
 def read_queues() -> dict[str, int]:
     """Return how many messages are on each queue, and how many accepted tasks wait, for a worker or for a retry."""
-    return {**broker.depths(), "waiting": breaker.waiting()}
+    depths = broker.depths()
+    return {**depths, "waiting": breaker.waiting() if settings.durable else sum(depths.values())}
 
 
 @router.get("/api/v1/dead-letters")
@@ -87,7 +91,7 @@ def read_dead_letters() -> list[dict[str, Any]]:
 
 @router.post("/api/v1/dead-letters/{letter_id}/requeue", status_code=202, responses=errors.documented(404, 409))
 def requeue_dead_letter(letter_id: str) -> dict[str, Any]:
-    """Send a dead letter again: a task is accepted anew, its runs counted from one; a message is put on its queue."""
+    """Send a dead letter again: a task is accepted again, its runs counted from one; a message is put on its queue."""
     try:
         return dead_letters.requeue(letter_id)
     except KeyError:
@@ -106,7 +110,8 @@ def drop_dead_letter(letter_id: str) -> None:
 
 
 def _no_letter(letter_id: str) -> errors.CodedError:
-    return errors.CodedError("CLIENT_ERROR_TASK_NOT_FOUND", f"No dead letter has the ID {letter_id!r}.")
+    detail = f"No dead letter has the ID {letter_id!r}: GET /api/v1/dead-letters lists them."
+    return errors.CodedError("CLIENT_ERROR_DEAD_LETTER_NOT_FOUND", detail)
 
 
 @router.get(LIVE_PATH)
@@ -118,14 +123,16 @@ async def live() -> dict[str, str]:
 @router.get(HEALTH_PATH, responses={503: {"description": "No task could be done now"}})
 def health(request: Request) -> JSONResponse:
     """Tell whether Redis answers, which workers are alive, and both breakers; 503 when no task could be done now."""
-    try:
-        workers = broker.alive_workers()
-        redis_answers = True
-    except RedisError:
-        workers, redis_answers = [], False
-    healthy = redis_answers and bool(workers)
-    found: dict[str, Any] = {"redis": redis_answers, "workers": workers, "breakers": breaker.states()}
-    if healthy:
+    breakers = breaker.states()
+    redis_answers = breakers["admission"]["state"] is not None
+    workers: list[str] = []
+    if redis_answers:  # waiting for Redis a second time would take longer than nginx waits
+        try:
+            workers = broker.alive_workers()
+        except RedisError:
+            redis_answers = False
+    found: dict[str, Any] = {"redis": redis_answers, "workers": workers, "breakers": breakers}
+    if workers:
         return JSONResponse({"status": "healthy", **found})
     detail = "No worker is alive." if redis_answers else "Redis does not answer."
     return errors.problem(request, "SERVER_ERROR_NOT_READY", detail, headers=errors.retry_after(2), **found)

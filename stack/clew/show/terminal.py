@@ -59,7 +59,17 @@ SERVICE_COLOURS = dict(
 )
 HOP_WIDTH = 57  # of a hop's line without its ID
 WHOLE_ID = 47  # columns for a field with one of nginx's IDs
-LOG_FIELDS = ("hop", "correlation_id", "request_id", "task_id", "queue", "upstream", "duration_ms", "at")
+LOG_FIELDS = (
+    "hop",
+    "correlation_id",
+    "request_id",
+    "task_id",
+    "queue",
+    "upstream",
+    "upstream_status",
+    "duration_ms",
+    "at",
+)
 
 
 def shown(text: object, style: str = "") -> Text:
