@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from clew.core.errors import ClewError
+from clew.core.wait import wait_until
 from clew.drills import load
 from clew.drills.load import Plan, Sender, rehearsal
 
@@ -128,3 +129,14 @@ def test_a_fault_of_this_program_is_raised_where_the_load_is_waited_for(api, sen
     sender.begin([Plan(random.Random(7)).request(rehearsal(), time.time())])
     with pytest.raises(ZeroDivisionError):
         sender.finish(10)
+
+
+def test_a_load_that_ends_early_consists_of_what_was_sent(api, sender, monkeypatch):
+    monkeypatch.setattr(load, "LOOK_SECONDS", 0.02)
+    plan, now = Plan(random.Random(7)), time.time()
+    first, later = plan.request(rehearsal(), now), plan.request(rehearsal(), now + 3600)
+    sender.begin([first, later])
+    wait_until(lambda: bool(first.attempts), 5, "the first request", "")
+    sender.end_early()
+    sender.finish(5)
+    assert sender.requests == [first] and later.attempts == []

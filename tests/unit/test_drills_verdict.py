@@ -4,6 +4,7 @@ import pytest
 from fake_drill import account, complete, request, start
 
 from clew.drills import judge
+from clew.drills.calm import Calm
 from clew.drills.model import EXIT_CODES, Check, Fault, at_most, exactly
 
 GOOD, BAD, OPEN = Check("a", "0", "0", True), Check("b", "0", "1", False), Check("c", "0", "not measured", None)
@@ -71,3 +72,21 @@ def test_what_must_always_be_so():
     assert all(check.ok for check in judge.always(good))
     good.ended_by_themselves = {"celery-worker-1": 1}
     assert [check.what for check in judge.always(good) if not check.ok] == ["services that ended by themselves"]
+
+
+def test_a_time_that_is_too_long_shows_nothing_on_a_machine_that_stalled():
+    slow, lost = at_most("p99", 1500, 1600.0, "ms"), exactly("lost", 0, 1)
+    assert judge.excused([slow, lost], 0.1) == judge.excused([slow, lost], None) == [slow, lost]
+    found = judge.excused([slow, lost, at_most("p99", 1500, 1400.0, "ms")], 0.9)
+    assert [check.ok for check in found] == [None, False, True]
+    assert "stalled for 0.9 s" in found[0].found
+
+
+def test_the_longest_stall_is_measured(tmp_path):
+    calm = Calm(tmp_path)
+    assert calm.end() is None  # it never began
+    calm.begin()
+    assert calm.end() >= 0
+    calm.folder = tmp_path / "not there"
+    calm.begin()
+    assert calm.end() is None

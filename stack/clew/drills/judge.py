@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from clew.drills.account import Account
+from clew.drills.calm import STALL_SECONDS
 from clew.drills.model import BROKEN, HELD, UNKNOWN, Check, Fault, exactly
 
 BEHIND_SECONDS = 1.0  # how late a request of a plan may be sent
@@ -36,6 +38,20 @@ def doubts(faults: Sequence[Fault], account: Account) -> list[str]:
             f"{BEHIND_SECONDS:g} s late, {len(unsent)} not at all."
         )
     return reasons
+
+
+def excused(checks: Sequence[Check], stall: float | None) -> list[Check]:
+    """Return the checks of a run; a time that is too long shows nothing where the machine itself stalled.
+
+    `stall` is the longest stall in seconds, None when it was not measured.
+    """
+    if stall is None or stall < STALL_SECONDS:
+        return list(checks)
+    told = f" (this machine stalled for {stall:.1f} s)"
+    return [
+        replace(check, ok=None, found=check.found + told) if check.timed and check.ok is False else check
+        for check in checks
+    ]
 
 
 def verdict(checks: Sequence[Check], doubts: Sequence[str], incomplete: Sequence[str]) -> str:

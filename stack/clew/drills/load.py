@@ -27,6 +27,7 @@ ATTEMPT_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0  # how long a retrying client tries
 CONNECTIONS_PER_CLIENT = 20  # httpx looks through all connections of a client for every request
 MOST_CONNECTIONS = 1000
+LOOK_SECONDS = 1.0
 REFUSED_SECONDS = 0.5  # a plain client's wait before its next request
 KEY_HEADER = "Idempotency-Key"
 CLIENTS = ("plain", "retrying")
@@ -72,6 +73,7 @@ class Sender:
         self.rng = random.Random(rng.getrandbits(64))
         self.requests: list[Request] = []
         self.accepted = 0
+        self._last = float("inf")  # nothing that is planned for later is sent
         self._open = 0  # requests on their way, which may yet be accepted
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -112,6 +114,12 @@ class Sender:
             self._thread = None
         if self.error is not None:
             raise self.error
+
+    def end_early(self) -> None:
+        """Send no more of the plan; what was not sent is not part of the load."""
+        now = time.time()
+        self._last = now
+        self.requests = [one for one in self.requests if one.attempts or one.planned_at <= now]
 
     def stop(self) -> None:
         """Give up what is not answered yet."""
@@ -155,7 +163,10 @@ class Sender:
                 await asyncio.sleep(REFUSED_SECONDS * self.rng.uniform(0.5, 1.0))
 
     async def _at_its_time(self, request: Request, client: httpx.AsyncClient) -> None:
-        await asyncio.sleep(max(0.0, request.planned_at - time.time()))
+        while (left := request.planned_at - time.time()) > 0:
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+            if request.planned_at > self._last:
+                return
         await self._send(request, client)
 
     async def _send(self, request: Request, client: httpx.AsyncClient) -> None:

@@ -23,20 +23,22 @@ DRIVERS = ("docker", "local")
 class Check:
     """One thing that must be so: `found` was counted or measured, `should` says what it must be.
 
-    `ok` is None when it could not be found out.
+    `ok` is None when it could not be found out. `timed` is a check of a time, which a machine that stalls can spoil.
     """
 
     what: str
     should: str
     found: str
     ok: bool | None
+    timed: bool = False
 
 
 def at_most(what: str, limit: float, found: float | None, unit: str = "") -> Check:
     """Check a number, in `unit`, against its largest allowed value; None is a number that could not be measured."""
     suffix = f" {unit}" if unit else ""
     told = "not measured" if found is None else _number(found) + (suffix if found != float("inf") else "")
-    return Check(what, f"≤ {_number(limit)}{suffix}", told, None if found is None else found <= limit)
+    ok = None if found is None else found <= limit
+    return Check(what, f"≤ {_number(limit)}{suffix}", told, ok, timed=unit in ("s", "ms"))
 
 
 def exactly(what: str, wanted: object, found: object) -> Check:

@@ -10,6 +10,7 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.drills import judge, saved
 from clew.drills.account import Account, incomplete, runs_in
+from clew.drills.calm import Calm
 from clew.drills.model import UNKNOWN, Drill, Request, Result
 from clew.drills.scene import Scene
 from clew.drills.settle import States, states_of
@@ -64,6 +65,8 @@ def _perform(
     folder = saved.new_folder(drill.name, on, seed, scene.began)
     first = first_lines(driver)
     scene.watch.begin()
+    calm = Calm(folder)
+    calm.begin()
     interrupted: BaseException | None = None
     states: States = {}
     try:
@@ -82,12 +85,14 @@ def _perform(
         scene.sender.stop()
     finally:
         scene.watch.end()
+        stall = calm.end()
+    scene.notes["longest_stall_seconds"] = stall
     scene.watch.look()
     say("Reading the logs.")
     texts = driver.logs()
     lines = logs.parsed(texts)
     account = counted(scene, states, lines)
-    checks = drill.checks(scene, account) if interrupted is None else []
+    checks = judge.excused(drill.checks(scene, account), stall) if interrupted is None else []
     missing = incomplete(first, lines, account)
     doubts = [*scene.doubts, *judge.doubts(scene.faults, account)]
     result = Result(

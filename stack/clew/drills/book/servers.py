@@ -108,6 +108,7 @@ def restart_all_tiers(scene: Scene) -> None:
             scene.faults.append(Fault("restart", step.service, ended - step.seconds, ended, landed))
     if not scene.sender.busy:
         scene.doubts.append("The load ended before the last service was restarted.")
+    scene.sender.end_early()
 
 
 def check_rolling(scene: Scene, account: Account) -> list[Check]:
@@ -124,6 +125,6 @@ ROLLING = Drill(
     stock="Some requests fail: after one failed attempt nginx leaves a server out for 10 s, in the end all three.",
     act=restart_all_tiers,
     checks=check_rolling,
-    full={"rate": 50, "seconds": 60},
-    short={"rate": 30, "seconds": 45},
+    full={"rate": 50, "seconds": 180},
+    short={"rate": 30, "seconds": 180},
 )
