@@ -137,6 +137,15 @@ def test_a_drill_for_another_driver_is_refused_and_the_stack_is_taken_down(stage
     assert stage.done == ["start durable", "down"]
 
 
+def test_what_never_happened_is_null_in_the_document(stage):
+    def act(scene):
+        one_task(scene)
+        scene.notes["resumed"] = [("celery-worker-1", float("inf"))]
+
+    told = (perform(act).folder / "result.json").read_text()
+    assert "Infinity" not in told and json.loads(told)["notes"]["resumed"] == [["celery-worker-1", None]]
+
+
 def test_the_newest_result_of_each_drill(stage):
     perform(one_task)
     assert saved.last_results()["test", "stock"]["verdict"] == "held"

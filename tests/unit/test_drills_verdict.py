@@ -74,12 +74,21 @@ def test_what_must_always_be_so():
     assert [check.what for check in judge.always(good) if not check.ok] == ["services that ended by themselves"]
 
 
-def test_a_time_that_is_too_long_shows_nothing_on_a_machine_that_stalled():
+def test_what_needs_a_calm_machine_shows_nothing_when_it_fails_on_another():
     slow, lost = at_most("p99", 1500, 1600.0, "ms"), exactly("lost", 0, 1)
-    assert judge.excused([slow, lost], 0.1) == judge.excused([slow, lost], None) == [slow, lost]
-    found = judge.excused([slow, lost, at_most("p99", 1500, 1400.0, "ms")], 0.9)
-    assert [check.ok for check in found] == [None, False, True]
-    assert "stalled for 0.9 s" in found[0].found
+    failed = exactly("failed", 0, 2, needs_calm=True)
+    assert judge.excused([slow, lost, failed], None) == [slow, lost, failed]
+    found = judge.excused([slow, lost, failed, at_most("p99", 1500, 1400.0, "ms")], "this machine stalled for 0.9 s")
+    assert [check.ok for check in found] == [None, False, None, True]
+    assert found[0].found == "1,600 ms (this machine stalled for 0.9 s)"
+
+
+def test_a_machine_is_calm_when_it_neither_stalls_nor_falls_behind():
+    in_time = account([request(1, 201, planned_at=100.0, paced=True)], [])
+    late = account([request(1, 201, planned_at=90.0, paced=True)], [])
+    assert judge.unrest(in_time, 0.1) is judge.unrest(in_time, None) is None
+    assert judge.unrest(in_time, 0.9) == "this machine stalled for 0.9 s"
+    assert judge.unrest(late, 0.1) == "this machine could not keep up with the load"
 
 
 def test_the_longest_stall_is_measured(tmp_path):

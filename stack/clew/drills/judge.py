@@ -29,27 +29,40 @@ def doubts(faults: Sequence[Fault], account: Account) -> list[str]:
     reasons = [f"The fault did not land: {fault.kind} {fault.service}." for fault in faults if not fault.landed]
     if not account.requests or not account.acknowledged:
         reasons.append("No request was accepted.")
-    paced = [one for one in account.requests if one.paced]
-    late = [one for one in paced if one.attempts and one.attempts[0].sent_at - one.planned_at > BEHIND_SECONDS]
-    unsent = [one for one in account.requests if not one.attempts]
-    if len(late) + len(unsent) > (1 - REACHED) * len(paced):
-        reasons.append(
-            f"The load was not reached: of {len(account.requests)} requests {len(late)} were sent more than "
-            f"{BEHIND_SECONDS:g} s late, {len(unsent)} not at all."
-        )
+    if told := behind(account):
+        reasons.append(told)
     return reasons
 
 
-def excused(checks: Sequence[Check], stall: float | None) -> list[Check]:
-    """Return the checks of a run; a time that is too long shows nothing where the machine itself stalled.
+def behind(account: Account) -> str | None:
+    """Return how far a load at a rate fell behind its plan, None when it was reached."""
+    paced = [one for one in account.requests if one.paced]
+    late = [one for one in paced if one.attempts and one.attempts[0].sent_at - one.planned_at > BEHIND_SECONDS]
+    unsent = [one for one in account.requests if not one.attempts]
+    if len(late) + len(unsent) <= (1 - REACHED) * len(paced):
+        return None
+    return (
+        f"The load was not reached: of {len(account.requests)} requests {len(late)} were sent more than "
+        f"{BEHIND_SECONDS:g} s late, {len(unsent)} not at all."
+    )
+
+
+def unrest(account: Account, stall: float | None) -> str | None:
+    """Return why the machine was too busy to judge times and failed requests, None when it was calm.
 
     `stall` is the longest stall in seconds, None when it was not measured.
     """
-    if stall is None or stall < STALL_SECONDS:
+    if stall is not None and stall >= STALL_SECONDS:
+        return f"this machine stalled for {stall:.1f} s"
+    return "this machine could not keep up with the load" if behind(account) else None
+
+
+def excused(checks: Sequence[Check], unrest: str | None) -> list[Check]:
+    """Return the checks of a run; those that need a calm machine show nothing when they failed on another one."""
+    if unrest is None:
         return list(checks)
-    told = f" (this machine stalled for {stall:.1f} s)"
     return [
-        replace(check, ok=None, found=check.found + told) if check.timed and check.ok is False else check
+        replace(check, ok=None, found=f"{check.found} ({unrest})") if check.needs_calm and check.ok is False else check
         for check in checks
     ]
 

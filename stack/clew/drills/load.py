@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 60.0  # how long a retrying client tries
 CONNECTIONS_PER_CLIENT = 20  # httpx looks through all connections of a client for every request
 MOST_CONNECTIONS = 1000
 LOOK_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 10.0
 REFUSED_SECONDS = 0.5  # a plain client's wait before its next request
 KEY_HEADER = "Idempotency-Key"
 CLIENTS = ("plain", "retrying")
@@ -179,8 +180,8 @@ class Sender:
             settled = answer.status is not None and answer.status not in (429, 500, 502, 503, 504)
             if settled or request.client != "retrying" or time.monotonic() > give_up:
                 return
-            back_off = min(retry_after if retry_after is not None else 0.1 * 2**tries, 2.0)
-            await asyncio.sleep(back_off * self.rng.uniform(0.5, 1.0))
+            wait = min(retry_after if retry_after is not None else 0.1 * 2**tries, LONGEST_WAIT_SECONDS)
+            await asyncio.sleep(wait * self.rng.uniform(1.0, 1.5))
 
 
 @contextlib.asynccontextmanager
@@ -211,7 +212,7 @@ async def attempt(client: httpx.AsyncClient, request: Request) -> tuple[Attempt,
     ms = (time.perf_counter() - began) * 1000
     body = _object(answer)
     task_id = body.get("task_id")
-    wait = answer.headers.get("Retry-After", "")
+    wait = answer.headers.get("Retry-After", "").partition(",")[0]
     return Attempt(
         sent_at,
         ms,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +24,15 @@ DRIVERS = ("docker", "local")
 class Check:
     """One thing that must be so: `found` was counted or measured, `should` says what it must be.
 
-    `ok` is None when it could not be found out. `timed` is a check of a time, which a machine that stalls can spoil.
+    `ok` is None when it could not be found out. A check that
+    `needs_calm` shows nothing when it fails on a machine that is busy with other things.
     """
 
     what: str
     should: str
     found: str
     ok: bool | None
-    timed: bool = False
+    needs_calm: bool = False
 
 
 def at_most(what: str, limit: float, found: float | None, unit: str = "") -> Check:
@@ -38,13 +40,13 @@ def at_most(what: str, limit: float, found: float | None, unit: str = "") -> Che
     suffix = f" {unit}" if unit else ""
     told = "not measured" if found is None else _number(found) + (suffix if found != float("inf") else "")
     ok = None if found is None else found <= limit
-    return Check(what, f"≤ {_number(limit)}{suffix}", told, ok, timed=unit in ("s", "ms"))
+    return Check(what, f"≤ {_number(limit)}{suffix}", told, ok, needs_calm=unit in ("s", "ms"))
 
 
-def exactly(what: str, wanted: object, found: object) -> Check:
+def exactly(what: str, wanted: object, found: object, needs_calm: bool = False) -> Check:
     """Check that something is one value and no other; None is what could not be found out."""
     told = "not measured" if found is None else _number(found)
-    return Check(what, _number(wanted), told, None if found is None else found == wanted)
+    return Check(what, _number(wanted), told, None if found is None else found == wanted, needs_calm)
 
 
 def _number(value: object) -> str:
@@ -188,5 +190,15 @@ class Result:
             **vars(self),
             "checks": [vars(check) for check in self.checks],
             "faults": [vars(fault) for fault in self.faults],
+            "notes": finite(self.notes),
             "folder": str(self.folder),
         }
+
+
+def finite(value: Any) -> Any:
+    """Return a value as JSON can have it: what never happened is null, not infinite."""
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -92,7 +92,8 @@ def _perform(
     texts = driver.logs()
     lines = logs.parsed(texts)
     account = counted(scene, states, lines)
-    checks = judge.excused(drill.checks(scene, account), stall) if interrupted is None else []
+    unrest = judge.unrest(account, stall)
+    checks = judge.excused(drill.checks(scene, account), unrest) if interrupted is None else []
     missing = incomplete(first, lines, account)
     doubts = [*scene.doubts, *judge.doubts(scene.faults, account)]
     result = Result(

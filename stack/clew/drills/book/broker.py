@@ -104,7 +104,7 @@ def check_outage(scene: Scene, account: Account) -> list[Check]:
         *always(account),
         exactly("answers while Redis was away", "503", ", ".join(others) if attempts else None),
         at_most("the slowest of them", REFUSED_MS, max((attempt.ms for attempt in attempts), default=None), "ms"),
-        exactly("requests of retrying clients that failed", 0, len(account.failed_of("retrying"))),
+        exactly("requests of retrying clients that failed", 0, len(account.failed_of("retrying")), needs_calm=True),
     ]
 
 

@@ -29,7 +29,7 @@ def check_mixed(scene: Scene, account: Account) -> list[Check]:
     return [
         *always(account),
         exactly("faults that landed", len(scene.notes["plan"]), sum(fault.landed for fault in scene.faults)),
-        exactly("failed requests of clients with a key", 0, len(account.failed_of("retrying"))),
+        exactly("failed requests of clients with a key", 0, len(account.failed_of("retrying")), needs_calm=True),
         exactly("requests run under two task IDs", 0, len(account.twice)),
         at_most("extra runs", EXTRA_PERCENT, 100 * account.extra_runs / tasks if tasks else None, "% of the tasks"),
     ]

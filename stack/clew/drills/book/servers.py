@@ -18,8 +18,8 @@ DOWN_SECONDS = 2
 
 def none_failed(account: Account) -> list[Check]:
     return [
-        exactly("failed requests of clients with a key", 0, len(account.failed_of("retrying"))),
-        exactly("failed requests of clients that try once", 0, len(account.failed_of("plain"))),
+        exactly("failed requests of clients with a key", 0, len(account.failed_of("retrying")), needs_calm=True),
+        exactly("failed requests of clients that try once", 0, len(account.failed_of("plain")), needs_calm=True),
         exactly("requests run under two task IDs", 0, len(account.twice)),
     ]
 
