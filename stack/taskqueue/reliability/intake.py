@@ -8,23 +8,26 @@ use it. The correlation ID does not end here. It goes on into the message, so it
 from __future__ import annotations
 
 import contextvars
+import math
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# How long a request is worth an answer: nginx gives up after this long (proxy_next_upstream_timeout).
+# How long a request is worth an answer: nginx gives up after this long (proxy_next_upstream_timeout), and asks another
+# server each time that it has waited this long for one (proxy_read_timeout).
 BUDGET_SECONDS = 3.0
+TRY_SECONDS = 1.0
 STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 
 @dataclass(frozen=True)
 class Intake:
-    """One request: `started` in seconds since the epoch, `keys` the values of each Idempotency-Key header, `retry_key`
-    the same for each server that nginx tries for this request."""
+    """One request: `ends` is when nobody waits for this server's answer any more, in seconds since the epoch, `keys` the
+    values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request."""
 
     request_id: str = ""
-    started: float | None = None
+    ends: float | None = None
     keys: tuple[str, ...] = ()
     retry_key: str = ""
 
@@ -39,12 +42,19 @@ def current() -> Intake:
 
 def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Set the intake for what runs in this context from now on. Header names are in lower case, as in ASGI."""
-    keys, retry_key, started = [], "", time.time()
+    keys, retry_key, now = [], "", time.time()
+    ends = now + BUDGET_SECONDS
     for name, value in headers:
         if name == b"idempotency-key":
             keys.append(value.decode("latin-1"))
         elif name == b"x-retry-key":
             retry_key = value.decode("latin-1")
         elif name == b"x-request-start" and (found := STARTED.fullmatch(value.decode("latin-1"))):
-            started = min(started, float(found[1]))
-    _current.set(Intake(request_id, started, tuple(keys), retry_key))
+            ends = _end_of_try(float(found[1]), now)
+    _current.set(Intake(request_id, ends, tuple(keys), retry_key))
+
+
+def _end_of_try(started: float, now: float) -> float:
+    """Return when nginx gives up on this server: its tries begin at `started` and every TRY_SECONDS after that."""
+    tries = math.floor(max(0.0, now - started) / TRY_SECONDS) + 1
+    return min(started, now) + min(tries * TRY_SECONDS, BUDGET_SECONDS)

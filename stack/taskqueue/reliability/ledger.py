@@ -25,6 +25,8 @@ Answer = TypeVar("Answer")
 MOST_RUNS = 4
 # Redis runs the script this long after it was sent at the latest, so before this process gives up on the answer.
 SCRIPT_SECONDS = 0.35
+# What is accepted must be answered before nginx gives up on this server: else its client may be told that it is refused.
+ANSWER_SECONDS = 0.2
 PATIENCE_SECONDS = 40  # less than a task's time limit
 POISON = f"It ended {MOST_RUNS} runs without a result."
 
@@ -77,7 +79,10 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
     request = intake.current()
     key = idempotency.key_of(request)
     now = time.time()
-    latest = min(now + SCRIPT_SECONDS, (request.started or now) + intake.BUDGET_SECONDS)
+    ends = request.ends or now + intake.BUDGET_SECONDS
+    if now > ends:  # without a word to Redis: there may be many, and nobody reads the answer
+        raise _too_late()
+    latest = min(now + SCRIPT_SECONDS, ends - ANSWER_SECONDS)
     fingerprint = idempotency.fingerprint(task_name, kwargs, queue) if key else ""
     names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, keys.BREAKER, broker.state_key(task_id)]
     arguments = [
@@ -114,6 +119,10 @@ def _refusal(verdict: str, value: str, from_client: bool) -> Exception:
     if verdict == "FULL":
         detail = f"{value} tasks are waiting and the limit is {breaker.WAITING_LIMIT}: try again later."
         return Refused("SERVER_ERROR_QUEUE_FULL", detail, 5)
+    return _too_late()
+
+
+def _too_late() -> Refused:
     return Refused("SERVER_ERROR_TOO_LATE", "The request waited too long before it could be accepted: try again.", 1)
 
 

@@ -1,4 +1,4 @@
--- Accept a task, or say why not: LATE, REPLAY, MISMATCH, FULL. Returns verdict, value, the breaker's old and new state.
+-- Accept a task, or say why not: REPLAY, MISMATCH, LATE, FULL. Returns verdict, value, the breaker's old and new state.
 -- KEYS: tasks, accepted, running, breaker, state, idempotency key (without one: the tasks again)
 -- ARGV: task ID, entry, state, seconds the state is kept, deadline in ms (0: none), limit, seconds until a probe,
 --       fingerprint ("" without an idempotency key), seconds the key is kept
@@ -8,8 +8,6 @@ limit = tonumber(limit)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-if tonumber(deadline) > 0 and now > tonumber(deadline) then return {'LATE', '', '', ''} end
-
 if fingerprint ~= '' then
   local seen = redis.call('HMGET', key, 'fingerprint', 'task_id')
   if seen[1] == fingerprint then
@@ -18,6 +16,8 @@ if fingerprint ~= '' then
   end
   if seen[1] then return {'MISMATCH', seen[2], '', ''} end
 end
+
+if tonumber(deadline) > 0 and now > tonumber(deadline) then return {'LATE', '', '', ''} end
 
 local waiting = redis.call('HLEN', tasks) - redis.call('HLEN', running)
 local at = redis.call('HMGET', breaker, 'state', 'since')
