@@ -165,7 +165,7 @@ def test_what_could_not_be_answered_before_nginx_gives_up_creates_nothing(redis:
     assert redis.keys("*") == []
 
 
-def test_a_late_request_whose_task_was_accepted_is_answered_with_it() -> None:
+def test_a_late_request_whose_task_was_accepted_is_answered_with_it(redis: Redis) -> None:
     request(("X-Retry-Key", "nginx-1"))
     accept("t")
     late = time.time() - intake.TRY_SECONDS + ledger.ANSWER_SECONDS / 2

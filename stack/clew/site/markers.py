@@ -193,6 +193,10 @@ class Markers:
         """The API's operations and schemas."""
         return reference.http_api()
 
+    def error_codes(self) -> str:
+        """The stable error codes."""
+        return reference.error_codes()
+
     def python(self, package: str) -> str:
         """What people import from a package, from its docstrings."""
         return docstrings.reference(package)

@@ -19,7 +19,7 @@ from clew.core.paths import ROOT, STACK
 TARGET = re.compile(r"^([a-z%-]+):.*## (.+)$", re.MULTILINE)
 SECTION = re.compile(r"^# --- (.+?) -+$")
 ASK_API = """
-import asyncio, json, httpx, main
+import asyncio, json, httpx, main, taskqueue.codes
 app = main.app
 while not hasattr(app, "openapi"):
     app = app.app
@@ -29,7 +29,8 @@ async def refused():
         body = {"task_type": "calculate_var", "data": {"positions": [{"symbol": "AAPL", "quantity": 100, "price": -1}]}}
         answer = await client.post("/api/v1/tasks", json=body, headers={"X-Request-ID": "MY-TRACE-123"})
         return body, answer.status_code, dict(answer.headers), answer.json()
-print("\\n" + json.dumps([app.openapi(), asyncio.run(refused())]))
+codes = {name: code._asdict() for name, code in taskqueue.codes.CODES.items()}
+print("\\n" + json.dumps([app.openapi(), asyncio.run(refused()), codes]))
 """
 
 
@@ -70,8 +71,9 @@ def commands(cli: click.Group) -> str:
 
 
 @cache
-def ask_api() -> tuple[dict[str, Any], tuple[Any, ...]]:
-    """Return the API's own description, and a request that it refuses with the answer it gives.
+def ask_api() -> tuple[dict[str, Any], tuple[Any, ...], dict[str, dict[str, Any]]]:
+    """Return the API's own description, a request that it refuses with the answer it gives, and the error codes: of
+    each its `status`, `when` and `next_step`.
 
     In a process of its own: the application takes over logging, and a stage's modules are found only from its folder.
     """
@@ -94,7 +96,7 @@ def openapi_json() -> str:
 
 def http_api() -> str:
     """Return the API's operations and the schemas they use."""
-    description, (body, status, headers, refused) = ask_api()
+    description, (body, status, headers, refused), _ = ask_api()
     schemas = description["components"]["schemas"]
     parts = []
     for path, operations in description["paths"].items():
@@ -105,6 +107,15 @@ def http_api() -> str:
     for name, schema in schemas.items():
         parts += _schema(name, schema)
     return "\n".join(parts)
+
+
+def error_codes() -> str:
+    """Return the stable error codes as a table, in the order of their statuses."""
+    rows = [
+        f"| `{name}` | {code['status']} | {_cell(code['when'])} | {_cell(code['next_step'])} |"
+        for name, code in ask_api()[2].items()
+    ]
+    return "\n".join(["| code | status | when | what to do |", "|---|---|---|---|", *rows])
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> list[str]:
@@ -126,8 +137,9 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> list[str]:
 def _refused(body: Any, status: int, headers: dict[str, str], refused: Any) -> str:
     return "\n".join(
         [
-            "The answer is `application/problem+json`: `detail` is a sentence, `errors` names the fields. Nothing of",
-            "the request reaches the queue. This one was asked while the site was built:",
+            "The answer is `application/problem+json`: `code` is one of the [stable codes](errors.md), `detail` is a",
+            "sentence, `errors` names the fields, `correlation_id` is the same as the `X-Request-ID` header. Nothing",
+            "of the request reaches the queue. This answer was recorded while the site was built:",
             "",
             '```json title="POST /api/v1/tasks with X-Request-ID: MY-TRACE-123"',
             json.dumps(body, indent=2),

@@ -23,7 +23,7 @@ STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 @dataclass(frozen=True)
 class Intake:
-    """One request: `ends` is when nobody waits for this server's answer any more, in seconds since the epoch, `keys` the
+    """One request: `ends` is when this server's answer is no longer waited for, in seconds since the epoch, `keys` the
     values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request."""
 
     request_id: str = ""

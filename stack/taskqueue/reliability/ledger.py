@@ -25,7 +25,7 @@ Answer = TypeVar("Answer")
 MOST_RUNS = 4
 # Redis runs the script this long after it was sent at the latest, so before this process gives up on the answer.
 SCRIPT_SECONDS = 0.35
-# What is accepted must be answered before nginx gives up on this server: else its client may be told that it is refused.
+# What is accepted must be answered before nginx gives up on this server: else its client may be told it is refused.
 ANSWER_SECONDS = 0.2
 PATIENCE_SECONDS = 40  # less than a task's time limit
 POISON = f"It ended {MOST_RUNS} runs without a result."
