@@ -1,8 +1,8 @@
 """What the ledger costs: CPU time of one POST in the API, with the ledger and without, measured in turns.
 
-Each variant is a process of its own with stage 5's application, asked in process (no HTTP client or server is measured),
-on one real Redis that syncs every write. A third process is a second one without the ledger: its ratio to the first is
-what chance does here, and when that is not within 5 % of 1, the other ratio means nothing.
+Each variant is a process with stage 5's application, asked in process: no HTTP client or server is measured. Redis is
+real and syncs every write. A third process is a second one without the ledger: its ratio to the first is what chance
+does here, and when that is not within 5 % of 1, the other ratio means nothing.
 """
 
 from __future__ import annotations
