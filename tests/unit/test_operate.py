@@ -67,6 +67,7 @@ def test_dead_letters_are_listed_with_their_reason_and_nothing_reaches_the_termi
     assert shown.count("correlation_id=MY-TRACE-1") == 1
     assert "\\x1b[2Jnot JSON" in shown
     assert "\x1b" not in shown
+    assert "\n2 dead letters.\n" in shown
     assert "make stage-5 dead-letters REQUEUE=letter-0" in shown
     assert asked == ["GET"]
 

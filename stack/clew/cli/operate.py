@@ -74,7 +74,8 @@ def _print(stack: Stack, letters: list[dict[str, Any]]) -> None:
         ]
         for line in filter(None, lines):
             terminal.out.print(printable(line), markup=False, soft_wrap=True)
-    terminal.out.print(f"{len(letters)} dead letters." if letters else "There are no dead letters.")
+    many = f"{len(letters)} dead letter{'s' if len(letters) > 1 else ''}."
+    terminal.out.print(many if letters else "There are no dead letters.")
     if letters:
         verb = f"dead-letters REQUEUE={letters[0]['id']}"
         terminal.next_step(f"{stack.command(verb)}, or with DROP=; all takes every one")
