@@ -59,7 +59,7 @@ CODES = {
     "SERVER_ERROR_BROKER_FULL": Code(
         503, "Redis cannot write: its memory or disk is full", "Make room; then try again."
     ),
-    "SERVER_ERROR_TOO_LATE": Code(503, "The request waited for more than 3 s and was not accepted", "Try again."),
+    "SERVER_ERROR_TOO_LATE": Code(503, "The request waited too long for a server and was not accepted", "Try again."),
     "SERVER_ERROR_NOT_READY": Code(
         503, "GET /health only: Redis or every worker is away", "Wait until the answer is 200."
     ),

@@ -16,6 +16,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.lab import recordings as lab_recordings
 from clew.site import explorer, markers, notebooks, quoting, recorded, reference, web
+from taskqueue.codes import CODES
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +217,9 @@ def test_every_make_target_is_in_the_reference():
     shown = reference.make_targets()
     assert len(targets) > 20
     assert not [name for name in targets if f"`{name.replace('stage-%', 'stage-N')}`" not in shown]
+
+
+def test_the_page_of_error_codes_has_every_code_with_its_status() -> None:
+    rows = reference.error_codes().splitlines()[2:]
+
+    assert [row.split(" | ")[:2] for row in rows] == [[f"| `{name}`", str(code.status)] for name, code in CODES.items()]

@@ -86,8 +86,8 @@ def ask_api() -> tuple[dict[str, Any], tuple[Any, ...], dict[str, dict[str, Any]
     )
     if answer.code:
         raise ClewError(f"The API does not describe itself:\n{answer.errors[-800:]}", "make lint")
-    description, refused = json.loads(answer.output.splitlines()[-1])
-    return description, tuple(refused)
+    description, refused, codes = json.loads(answer.output.splitlines()[-1])
+    return description, tuple(refused), codes
 
 
 def openapi_json() -> str:
