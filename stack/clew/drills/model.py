@@ -131,6 +131,7 @@ class Request:
         return {
             **{name: value for name, value in vars(self).items() if name != "attempts"},
             "outcome": self.outcome,
+            "task_id": self.task_id,
             "attempts": [vars(attempt) for attempt in self.attempts],
         }
 

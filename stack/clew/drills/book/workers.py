@@ -34,8 +34,9 @@ def kill_in_the_middle(scene: Scene) -> None:
             scene.notes["living"] += [task for task in wanted if task not in cut]
             fault.landed = fault.landed and bool(cut)
             scene.pass_time(RERUN_SECONDS)
-        scene.wait(lambda: not running(scene), scene.size["seconds"] + 30, "the round's tasks to finish")
         scene.wait_consuming()
+        if number + 1 < scene.count("rounds"):
+            scene.wait(lambda: not running(scene), scene.size["seconds"] + 15, "the round's tasks to finish")
 
 
 def all_run(scene: Scene, wanted: set[str]) -> bool:
