@@ -18,6 +18,7 @@ from clew.evidence import client, logs
 from clew.evidence.message import nobody_consuming
 from clew.stacks.ready import is_ready, redis_client
 from clew.stacks.services import API_SERVERS, REDIS, WORKERS
+from taskqueue.codes import CODES
 
 SLOW_TASK = {"task_type": "calculate_var", "data": {"positions": [], "simulations": 1_000_000}}
 SLOW_TASK["data"]["positions"] = [{"symbol": f"S{n}", "quantity": 1, "price": 1.0} for n in range(30)]
@@ -160,9 +161,9 @@ def test_what_nginx_refuses_is_a_problem_with_the_right_status_and_an_id(stage_5
 
     answer = ask(stage_5.stack.port, sent)
 
-    assert answer.status == answer.json["status"] == status
+    assert answer.status == answer.json["status"] == CODES[answer.json["code"]].status == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert len(answer.ids) == 1
+    assert answer.ids == [answer.json["correlation_id"]]
     assert ("allow" in answer.headers) is (status == 405)
 
 
@@ -243,9 +244,10 @@ def test_without_redis_a_server_answers_503_before_nginx_gives_up_on_it_and_heal
 
     assert answer.status_code == 503
     assert answer.headers["X-Request-ID"] == "no-redis"
-    assert answer.headers["Retry-After"]
+    assert len(answer.headers.get_list("Retry-After")) == 1  # the server's own, and not nginx's too
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert "broker" in answer.json()["detail"]  # nginx's own 503 speaks of API servers
+    assert answer.json()["code"] == "SERVER_ERROR_BROKER_DOWN"
+    assert answer.json()["correlation_id"] == "no-redis"
     assert (health.status_code, alive.status_code) == (503, 200)
     wait_until(lambda: all(is_ready(stage_5.stack, name) for name in (REDIS, *WORKERS)), 60, "recovery", "")
     assert client.result(stage_5.stack, client.send_task(stage_5.stack).task_id)["status"] == "SUCCESS"
@@ -262,5 +264,7 @@ def test_with_no_api_server_nginx_answers_503_with_the_id_itself(api: httpx.Clie
 
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["X-Request-ID"] == "no-server"
+    assert answer.headers["X-Request-ID"] == answer.json()["correlation_id"] == "no-server"
+    assert answer.json()["code"] == "SERVER_ERROR_NO_SERVER"
+    assert [int(wait) in (2, 3) for wait in answer.headers.get_list("Retry-After")] == [True]
     wait_until(lambda: all(is_ready(stage_5.stack, name) for name in API_SERVERS), 30, "recovery", "")
