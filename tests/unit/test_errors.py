@@ -53,6 +53,7 @@ def ask(redis: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> Any:
         (RedisTimeoutError("away"), "SERVER_ERROR_BROKER_DOWN"),
         (ResponseError("MISCONF Redis is configured to save RDB snapshots"), "SERVER_ERROR_BROKER_FULL"),
         (OutOfMemoryError("command not allowed"), "SERVER_ERROR_BROKER_FULL"),
+        (ResponseError("WRONGTYPE Operation against a key"), "SERVER_ERROR_UNEXPECTED"),
         (ZeroDivisionError("a fault"), "SERVER_ERROR_UNEXPECTED"),
     ],
 )

@@ -208,6 +208,16 @@ def test_after_a_failure_there_is_an_error_and_no_result(redis: FakeRedis) -> No
     assert state == {"task_id": "t", "status": "FAILURE", "result": None, "error": "ValueError: why, 3"}
 
 
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+def test_a_stored_result_that_is_not_an_object_is_told(redis: FakeRedis, status: str) -> None:
+    store(redis, "t", status, [7])
+
+    answer = ask("GET", "/api/v1/tasks/t")
+
+    assert (answer.status_code, answer.json()["result"]) == (200, None)
+    assert answer.json()["error"].startswith("unknown: ")
+
+
 def test_before_the_end_there_is_neither(redis: FakeRedis) -> None:
     store(redis, "t", "STARTED", {"pid": 1, "hostname": "celery@celery-worker-1"})
 
@@ -302,6 +312,15 @@ def test_without_redis_a_server_is_unhealthy_and_lives(redis: FakeRedis, monkeyp
     assert (answer.json()["redis"], answer.json()["workers"]) == (False, [])
     assert answer.json()["breakers"]["admission"]["state"] is None
     assert ask("GET", "/health/live").json() == {"status": "alive"}
+
+
+def test_health_waits_for_a_frozen_redis_once(redis: FakeRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait takes half a second, and nginx waits for one."""
+    asked = Mock(side_effect=away)
+    monkeypatch.setattr(redis, "execute_command", asked)
+
+    assert ask("GET", "/health").json()["redis"] is False
+    asked.assert_called_once()
 
 
 def test_without_redis_a_request_is_503_with_its_id(
