@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clew.drills.account import Account
     from clew.drills.scene import Scene
 
+TIMED_OUT = 504
 HELD, BROKEN, UNKNOWN = "held", "broken", "unknown"
 EXIT_CODES = {HELD: 0, BROKEN: 1, UNKNOWN: 2}
 SETTINGS = ("durable", "stock")
@@ -110,10 +111,16 @@ class Request:
 
     @property
     def outcome(self) -> str:
-        """Acknowledged; refused, when every attempt was answered with a refusal; else undetermined."""
+        """Acknowledged; refused, when every attempt was answered with a refusal; else undetermined.
+
+        504 is no refusal: it says that a server did not answer in time, not what that server did.
+        """
         if self.answer is not None and self.answer.task_id and self.answer.status in (200, 201):
             return "acknowledged"
-        refused = bool(self.attempts) and all((attempt.status or 0) >= 400 for attempt in self.attempts)
+        refused = bool(self.attempts) and all(
+            attempt.status is not None and attempt.status >= 400 and attempt.status != TIMED_OUT
+            for attempt in self.attempts
+        )
         return "refused" if refused else "undetermined"
 
     @property
