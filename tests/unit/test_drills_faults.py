@@ -101,10 +101,10 @@ def test_a_start_that_the_drill_did_not_make_is_a_service_that_ended():
     watch.started(WORKERS[0])
     driver.start(WORKERS[0])
     watch.look()
-    assert watch.ended_by_themselves() == {}
+    assert watch.ended_unexpectedly() == {}
     driver.start(WORKERS[1])
     watch.look()
-    assert watch.ended_by_themselves() == {WORKERS[1]: 1}
+    assert watch.ended_unexpectedly() == {WORKERS[1]: 1}
 
 
 def test_waiting_tasks_are_read_from_the_answer():

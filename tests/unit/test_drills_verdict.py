@@ -70,8 +70,8 @@ def test_exactly(found, ok):
 def test_what_must_always_be_so():
     good = account([request(1, 201)], [start(1), complete(1)])
     assert all(check.ok for check in judge.always(good))
-    good.ended_by_themselves = {"celery-worker-1": 1}
-    assert [check.what for check in judge.always(good) if not check.ok] == ["services that ended by themselves"]
+    good.ended_unexpectedly = {"celery-worker-1": 1}
+    assert [check.what for check in judge.always(good) if not check.ok] == ["services that ended unexpectedly"]
 
 
 def test_what_needs_a_calm_machine_shows_nothing_when_it_fails_on_another():

@@ -66,7 +66,7 @@ class Account:
     runs: Mapping[str, Ran]
     states: Mapping[str, str | None]
     depths: Sequence[tuple[float, int]]
-    ended_by_themselves: Mapping[str, int]
+    ended_unexpectedly: Mapping[str, int]
     lines: Sequence[Line]
 
     def __post_init__(self) -> None:
@@ -196,7 +196,7 @@ class Account:
             "extra_runs": self.extra_runs,
             "deepest_queue": self.deepest,
             "without_whole_answer": len(self.resets),
-            "ended_by_themselves": dict(self.ended_by_themselves),
+            "ended_unexpectedly": dict(self.ended_unexpectedly),
             "states": dict(states),
             "most_at_once": self.most_at_once,
             "latency_ms": latencies(self.requests),

@@ -20,7 +20,7 @@ def always(account: Account) -> list[Check]:
         exactly("ghosts: refused, run all the same", 0, len(account.ghosts)),
         exactly("wrong state: the API contradicts the logs", 0, len(account.wrong_state)),
         exactly("effects applied more than once", 0, len(account.duplicate_effects)),
-        exactly("services that ended by themselves", 0, sum(account.ended_by_themselves.values())),
+        exactly("services that ended unexpectedly", 0, sum(account.ended_unexpectedly.values())),
     ]
 
 

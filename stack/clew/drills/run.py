@@ -165,7 +165,7 @@ def counted(scene: Scene, states: States, lines: Sequence[Line]) -> Account:
     own = {request.correlation_id for request in requests}
     accepted = {request.task_id for request in requests}
     runs = {name: ran for name, ran in runs_in(lines).items() if ran.correlation_id in own or name in accepted}
-    return Account(requests, runs, states, scene.watch.depths, scene.watch.ended_by_themselves(), lines)
+    return Account(requests, runs, states, scene.watch.depths, scene.watch.ended_unexpectedly(), lines)
 
 
 def affected(account: Account, scene: Scene) -> Request | None:

@@ -1,6 +1,6 @@
 """What is looked at all the time while a drill runs: the depth of the queues, and when each service was started.
 
-A service that has been started more often than the drill did it has ended by itself.
+A service that has been started more often than the drill did it has ended unexpectedly.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Watch:
             for service, when in self.driver.started().items():
                 self._starts[service].add(when)
 
-    def ended_by_themselves(self) -> dict[str, int]:
+    def ended_unexpectedly(self) -> dict[str, int]:
         """Return how often each service was started though the drill did not do it; those never are left out."""
         extra = {name: len(self._starts[name]) - 1 - self._ours[name] for name in SERVICES}
         return {name: count for name, count in extra.items() if count > 0}

@@ -1,4 +1,4 @@
-"""What a drill says in a terminal: the claim and what should happen before it runs, what did beside it afterwards."""
+"""What a drill says in a terminal: the claim and what should happen before it runs, then what did happen."""
 
 from __future__ import annotations
 
