@@ -110,3 +110,10 @@ def test_a_start_that_the_drill_did_not_make_is_a_service_that_ended():
 def test_waiting_tasks_are_read_from_the_answer():
     answer = {"high": 1, "medium": 2, "low": 3, "waiting": 9}
     assert (waiting(answer, durable=True), waiting({**answer, "waiting": 0}, durable=False)) == (9, 6)
+
+
+def test_the_seed_also_decides_the_moments():
+    gaps = {
+        round(later.at - earlier.at, 6) for earlier, later in itertools.pairwise(faults.mixed(random.Random(7), 60, 11))
+    }
+    assert len(gaps) == 10
