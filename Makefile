@@ -23,6 +23,7 @@ export CLEW_ON := $(call typed,ON)
 export CLEW_SEED := $(call typed,SEED)
 export CLEW_REPEAT := $(call typed,REPEAT)
 export CLEW_SHORT := $(call typed,SHORT)
+export CLEW_RECORD := $(call typed,RECORD)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
 VERBS := up status send trace check diff logs message dead-letters rolling-restart
@@ -87,7 +88,7 @@ bench-up: test-packages ## time until nine containers are healthy, compared
 drill: run-packages ## test a claim (NAME=… ON=stock SEED=7 REPEAT=20 SHORT=1)
 	@$(CLEW) drill
 
-drills: run-packages ## test all claims; exit 1 if one is false, 2 if not known
+drills: run-packages ## test all claims (RECORD=1); exit 1 if one is false, 2 if not known
 	@$(CLEW) drills
 
 # --- the site ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import click
 from clew.cli.options import as_json
 from clew.core.errors import ClewError
 from clew.core.paths import shown
+from clew.drills import recorded
 from clew.drills.book import DRILLS, drill_named
 from clew.drills.model import EXIT_CODES, HELD, SETTINGS, Drill, Result
 from clew.drills.run import run
@@ -20,6 +21,7 @@ Command = Callable[..., Any]
 
 ON = click.option("--on", envvar="CLEW_ON", default="durable", help="Which settings: durable, or stock.")
 SHORT = click.option("--short", envvar="CLEW_SHORT", is_flag=True, help="The short form: fewer tasks and faults.")
+RECORD = click.option("--record", envvar="CLEW_RECORD", is_flag=True, help="Keep the result for the site's table.")
 SEED = click.option("--seed", envvar="CLEW_SEED", type=int, default=7, show_default=True, help="Of all that is random.")
 
 
@@ -31,8 +33,9 @@ SEED = click.option("--seed", envvar="CLEW_SEED", type=int, default=7, show_defa
     "--repeat", envvar="CLEW_REPEAT", type=click.IntRange(1), default=1, help="Runs, each with the next seed."
 )
 @SHORT
+@RECORD
 @as_json
-def drill(name: str | None, on: str, seed: int, repeat: int, short: bool, as_json: bool) -> None:
+def drill(name: str | None, on: str, seed: int, repeat: int, short: bool, record: bool, as_json: bool) -> None:
     """Test a claim: load a stack, break something, count. Exit 0 held, 1 broken, 2 unknown."""
     require_settings(on)
     if name is None:
@@ -41,7 +44,7 @@ def drill(name: str | None, on: str, seed: int, repeat: int, short: bool, as_jso
     chosen = drill_named(name)
     results = []
     for one in range(seed, seed + repeat):
-        results.append(perform(chosen, on, one, short, as_json))
+        results.append(perform(chosen, on, one, short, as_json, record))
         if results[-1].verdict != HELD:
             break
     if as_json:
@@ -55,15 +58,16 @@ def drill(name: str | None, on: str, seed: int, repeat: int, short: bool, as_jso
 @ON
 @SEED
 @SHORT
+@RECORD
 @as_json
-def drills(on: str, seed: int, short: bool, as_json: bool) -> None:
+def drills(on: str, seed: int, short: bool, record: bool, as_json: bool) -> None:
     """Run all drills, one after the other; print a table of their verdicts."""
     require_settings(on)
     results: list[Result] = []
     passed_over: dict[str, str] = {}
     for chosen in DRILLS.values():
         try:
-            results.append(perform(chosen, on, seed, short, as_json))
+            results.append(perform(chosen, on, seed, short, as_json, record))
         except ClewError as error:
             passed_over[chosen.name] = error.message
             terminal.error(error)
@@ -79,11 +83,13 @@ def require_settings(on: str) -> None:
         raise ClewError(f"ON is {on!r}; it may be durable or stock.", "make drill NAME=worker-kill ON=stock")
 
 
-def perform(chosen: Drill, on: str, seed: int, short: bool, as_json: bool) -> Result:
-    """Say what should happen, run the drill, and show what did."""
+def perform(chosen: Drill, on: str, seed: int, short: bool, as_json: bool, record: bool = False) -> Result:
+    """Say what should happen, run the drill, show what did, and record it if wanted."""
     if not as_json:
         words.announce(chosen, on, seed, short)
     result = run(chosen, on, seed, short, terminal.say, lambda result: str(spacetime.drawing(result)))
+    if record:
+        recorded.record(result)
     if not as_json:
         words.result(result)
         terminal.out.print(

@@ -15,7 +15,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.show import svg
-from clew.site import docstrings, drawing, explorer, notebooks, quoting, recorded, reference, web
+from clew.site import docstrings, drawing, drilled, explorer, notebooks, quoting, recorded, reference, web
 
 MARKER = re.compile(r"(^ +)?\{\{ ([a-z_]+)((?: [^}]+)?) \}\}", re.MULTILINE)
 
@@ -196,6 +196,10 @@ class Markers:
     def error_codes(self) -> str:
         """The stable error codes."""
         return reference.error_codes()
+
+    def drills(self) -> str:
+        """All drills and their last recorded results."""
+        return drilled.table()
 
     def python(self, package: str) -> str:
         """What people import from a package, from its docstrings."""
