@@ -10,6 +10,8 @@ FACADE = {
     "lattice": "clew.lab.results",
     "predict": "clew.lab.results",
     "ReceiversFirst": "clew.lab.receivers",
+    "Busy": "clew.lab.busy",
+    "Promise": "clew.lab.promise",
     "check": "clew.lab.exercises",
     "SERVICES": "clew.stacks.services",
 }

@@ -128,9 +128,15 @@ def _client(stack: Stack, service: str = NGINX) -> httpx.Client:
 
 
 def send(
-    stack: Stack, correlation_id: str | None = None, body: dict[str, Any] | None = None, service: str = NGINX
+    stack: Stack,
+    correlation_id: str | None = None,
+    body: dict[str, Any] | None = None,
+    service: str = NGINX,
+    key: str | None = None,
 ) -> Answer:
     """Send one task request with X-Request-ID to nginx, or past it to an API server, whatever its answer may be.
+
+    `key` is an Idempotency-Key to send with it.
 
     Raises:
         ClewError: nothing answers, or the ID cannot be put into a header.
@@ -138,6 +144,8 @@ def send(
     sent_id = correlation_id if correlation_id is not None else new_id()
     try:
         headers = {HEADER.encode(): sent_id.encode()}
+        if key is not None:
+            headers[b"Idempotency-Key"] = f'"{key}"'.encode()
     except UnicodeEncodeError:
         raise ClewError("The ID is not valid UTF-8 text.", stack.command("send ID=MY-TRACE-123")) from None
     try:

@@ -47,6 +47,9 @@ class Backend(Protocol):
     def submit(self, correlation_id: str, data: Data | None) -> Answer:
         """Send one task request; return the answer without waiting for the task."""
 
+    def click(self, correlation_id: str, key: str, data: Data | None) -> Answer:
+        """Send one task request with an Idempotency-Key; return the answer, whatever it is."""
+
     def lines(self, since: Answer | None) -> list[Line]:
         """Return the log lines of all services, from a request on, once its task has finished and is logged."""
 

@@ -62,6 +62,10 @@ class LiveStage:
         self._require_up()
         return client.send_task(self.stack, correlation_id, client.seeded_body(data))
 
+    def click(self, correlation_id: str, key: str, data: Data | None) -> client.Answer:
+        self._require_up()
+        return client.send(self.stack, correlation_id, client.seeded_body(data), key=key)
+
     def lines(self, since: client.Answer | None) -> list[Line]:
         driver = driver_of(self.stack)
         if since is None:

@@ -19,10 +19,13 @@ from typing import Any
 from clew import ladder, provision
 from clew.core import processes
 from clew.core.errors import ClewError
-from clew.evidence import client, journey
+from clew.core.wait import wait_until
+from clew.evidence import client, journey, logs
 from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
-from clew.evidence.trace import Run, trace
+from clew.evidence.trace import CLOCK_SLACK, Run, trace
+from clew.lab import busy_trials, promise_trials
+from clew.lab.bench import LiveBench
 from clew.lab.receivers import LiveRollout
 from clew.lab.recordings import FOLDER, Recording
 from clew.stacks import lifecycle
@@ -38,6 +41,8 @@ PORTFOLIOS: list[dict[str, Any]] = [
     {"positions": [{"symbol": "GOOGL", "quantity": 50, "price": 2800.0}]},
     {"positions": [{"symbol": "MSFT", "quantity": 75, "price": 380.0}]},
 ]
+KEY = "order-2025-11-25-0001"
+CLICKS = (("CLICK-1", 0), ("CLICK-2", 0), ("CLICK-3", 0), ("CLICK-4", 1))  # the ID, and which portfolio
 TOP_DOWN = ladder.HOPS
 RECEIVERS_FIRST = tuple(reversed(ladder.HOPS))
 
@@ -53,6 +58,7 @@ def record(say: Say) -> list[Path]:
         write("lattice", {"runs": list(lattice(say))}, say),
         write("three-ids", three_ids(say), say),
         write("receivers", {"runs": list(receivers_first(say))}, say),
+        write("trials", {"runs": list(trials(say))}, say),
     ]
 
 
@@ -93,8 +99,14 @@ def three_ids(say: Say) -> dict[str, list[Any]]:
             task_id = client.send_task(stack, SHARED_ID, client.seeded_body(PORTFOLIOS[0])).task_id
             answers += [client.ask(stack, method, task_id) for method in ("GET", "DELETE")]
         answers.append(client.ask(stack, "GET", task_id))
+        clicked = list(clicks(stack, started.driver))
     say(f"{SHARED_ID}: {len(runs)} tasks, one more cancelled")
-    return {"runs": runs, "answers": answers, "waiting": [{"sent_id": SHARED_ID, "task_id": task_id}]}
+    return {
+        "runs": runs,
+        "answers": answers,
+        "waiting": [{"sent_id": SHARED_ID, "task_id": task_id}],
+        "clicks": clicked,
+    }
 
 
 def receivers_first(say: Say) -> Iterator[Recording]:
@@ -108,6 +120,54 @@ def receivers_first(say: Say) -> Iterator[Recording]:
                 yield {"order": list(order), "outcome": asdict(outcome)}
     finally:
         experiment.down()
+
+
+def trials(say: Say) -> Iterator[Recording]:
+    """Try everything that notebooks 8 and 9 try, and run the drill power-cut."""
+    bench = LiveBench()
+    wanted = {
+        "durable": (*busy_trials.TRIALS, *promise_trials.TRIALS["durable"]),
+        "stock": promise_trials.TRIALS["stock"],
+    }
+    try:
+        for settings, of_settings in wanted.items():
+            bench.up(settings, say)
+            require_local(bench.driver.name if bench.driver else "no")
+            for trial in of_settings:
+                yield {"trial": trial.__name__, "settings": settings, "seen": bench.see(trial)}
+                say(f"{trial.__name__}, {settings} settings")
+    finally:
+        bench.down()
+    yield {"trial": "power_cut", "settings": "durable", "seen": promise_trials.power_cut(say)}
+
+
+def clicks(stack: Stack, driver: Driver) -> Iterator[Recording]:
+    """Send one request three times with one key, then another payload with that key; return answers and log lines."""
+    begun = 0.0
+    for sent_id, number in CLICKS:
+        answer = client.send(stack, sent_id, client.seeded_body(PORTFOLIOS[number]), key=KEY)
+        begun = begun or answer.sent_at
+        if answer.status_code == 201:
+            client.result(stack, answer.task_id)
+        yield {
+            "data": PORTFOLIOS[number],
+            "key": KEY,
+            "answer": asdict(answer),
+            "lines": click_lines(driver, answer, begun),
+        }
+
+
+def click_lines(driver: Driver, answer: client.Answer, since: float) -> list[Recording]:
+    """Return a click's log lines once they are complete: nginx writes last, the worker only for an accepted one."""
+    found: list[Recording] = []
+
+    def logged() -> bool:
+        found[:] = logs.with_id(logs.read(driver, since - CLOCK_SLACK), answer.sent_id)
+        ran = answer.status_code != 201 or any("duration_ms" in line and "task_id" in line for line in found)
+        return ran and any("request_time" in line for line in found)
+
+    wait_until(logged, 10, f"the log lines of {answer.sent_id}", "make record", every=0.05)
+    return [{name: value for name, value in line.items() if name != "upstream"} for line in found]
 
 
 def recorded_run(stack: Stack, driver: Driver) -> Run:

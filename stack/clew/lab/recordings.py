@@ -13,7 +13,8 @@ from clew.core.errors import ClewError
 from clew.evidence.trace import Run
 
 FOLDER = Path(__file__).parent / "recordings"
-KINDS = ("stages", "lattice", "three-ids", "receivers")
+KINDS = ("stages", "lattice", "three-ids", "receivers", "trials")
+WITHOUT_RUNS = ("receivers", "trials")  # their entries are outcomes, and what was seen
 BESIDE = ("message", "log_diff", "data")  # what an entry has next to the run
 SHOWN_VERSIONS = ("python", "celery", "fastapi", "nginx", "redis-server")
 
@@ -21,7 +22,8 @@ Recording = dict[str, Any]
 
 
 def load(kind: str) -> Recording:
-    """Return a recording: `made_at`, `driver`, `versions` and `runs`; three-ids also `answers` and `waiting`.
+    """Return a recording: `made_at`, `driver`, `versions` and `runs`; three-ids also `answers`, `waiting` and
+    `clicks`.
 
     Raises:
         ClewError: there is no such recording, or its file is missing or damaged.
@@ -31,7 +33,7 @@ def load(kind: str) -> Recording:
     try:
         recording = json.loads((FOLDER / f"{kind}.json").read_text())
         made_at, driver, versions, runs = (recording[key] for key in ("made_at", "driver", "versions", "runs"))
-        for entry in runs if kind != "receivers" else []:
+        for entry in runs if kind not in WITHOUT_RUNS else []:
             run_of(entry)
     except OSError as error:
         raise ClewError(f"The recording {kind}.json cannot be read: {error.strerror}.", "make record") from None

@@ -26,10 +26,12 @@ class ReplayedStage:
         self._runs: list[tuple[Data | None, Run]] = [(None, recordings.run_of(entry))]
         self._answers: list[Data] = []
         self._waiting: list[Data] = []  # submitted while no worker consumed
+        self._clicks: list[Data] = []
         if number == ladder.FIXED.number:
             ids = recordings.load("three-ids")
             self._runs += [(entry["data"], recordings.run_of(entry)) for entry in ids["runs"]]
             self._answers, self._waiting = list(ids["answers"]), list(ids["waiting"])
+            self._clicks = ids["clicks"]
 
     def up(self) -> str:
         return f"Stage {self.number} is not started: a recording is replayed."
@@ -46,8 +48,18 @@ class ReplayedStage:
         body = {"task_id": run.task_id, "status": "PENDING"}
         return Answer(run.sent_id, run.sent_at, run.answered_ms, 201, run.answered_id, body)
 
+    def click(self, correlation_id: str, key: str, data: Data | None) -> Answer:
+        for click in self._clicks:
+            if (click["answer"]["sent_id"], click["key"], click["data"]) == (correlation_id, key, data):
+                return Answer(**click["answer"])
+        raise ClewError(
+            f"The recording has no request with the ID {correlation_id!r}, the key {key!r} and this data.",
+            f"make stage-{self.number} up, to send your own",
+        )
+
     def lines(self, since: Answer | None) -> list[Line]:
-        return [line for _, run in self._runs for line in run.lines]
+        of_runs = [line for _, run in self._runs for line in run.lines]
+        return of_runs + [line for click in self._clicks for line in click["lines"]]
 
     def trace(self, correlation_id: str, data: Data | None) -> Run:
         for recorded_data, run in self._runs:

@@ -58,7 +58,7 @@ class Submitted(Words):
 
     def __init__(self, answer: Answer, note: str | None = None) -> None:
         self.answer = answer
-        self.task_id = answer.task_id
+        self.task_id = answer.body.get("task_id")
         super().__init__(
             f"HTTP {answer.status_code}\nX-Request-ID: {answer.answered_id}\n\n{json.dumps(answer.body)}", note=note
         )

@@ -82,6 +82,17 @@ class Stage:
         self.sent, self.looks = self.backend.submit(correlation_id, data), 0
         return Submitted(self.sent, self.note)
 
+    def click(self, correlation_id: str, key: str, data: Data | None = None) -> Submitted:
+        """Send one task request with an Idempotency-Key, and return the answer, whatever it is.
+
+        Raises:
+            ClewError: the stage is not up, or does not answer.
+        """
+        answer = self.backend.click(correlation_id, key, data)
+        if answer.status_code == 201:  # only then is there a task whose lines `find` has to wait for
+            self.sent, self.looks = answer, 0
+        return Submitted(answer, self.note)
+
     def look(self, service: str, wanted: str = SENT_ID) -> None:
         """Search the log of one service for an ID, and print the lines that have it, as grep would; look-ups are
         counted.

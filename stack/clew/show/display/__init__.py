@@ -9,6 +9,7 @@ from clew.show.display.base import Display
 from clew.show.display.diffs import Beside, LogDiff, Source, UnifiedDiff
 from clew.show.display.lines import Lines
 from clew.show.display.message import MessageXray
+from clew.show.display.plots import Plot
 from clew.show.display.tables import Matrix, Table, Words
 from clew.show.display.trail import Timeline, Trail
 
@@ -19,6 +20,7 @@ __all__ = [
     "LogDiff",
     "Matrix",
     "MessageXray",
+    "Plot",
     "Source",
     "Table",
     "Timeline",

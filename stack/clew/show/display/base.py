@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from clew.core.marks import COLOURS
 from clew.core.text import printable
-from clew.show import svg
+from clew.show import plot, svg
 
 KEPT, LOST = COLOURS["kept"], COLOURS["missing"]
 STYLE = f"""
@@ -37,6 +37,7 @@ STYLE = f"""
 .clew .replay {{border:1px dashed currentColor; padding:2px 8px; display:inline-block; margin-bottom:4px}}
 .clew summary {{cursor:pointer}}
 {svg.CSS.strip()}
+{plot.CSS.strip()}
 """
 
 
