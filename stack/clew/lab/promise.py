@@ -15,7 +15,6 @@ from clew.show.display import Beside, Lines, Plot, Table
 from clew.show.plot import Segment
 from clew.stacks.services import WORKERS
 
-
 BESIDE_WIDTH = 520  # of a plot that is shown side by side with another one
 
 
