@@ -9,19 +9,22 @@ from typing import Any
 
 import nbformat
 import pytest
+import wrong_under_load
 
-from clew.lab.exercises import CHECKS, SENT, WHICH, check, solution
+from clew.lab.exercises import CHECKS, SENT, check, solution
+from clew.lab.exercises_of_systems import WHICH
 from clew.lab.lessons import FOLDER, lessons
 
 
-def exercise_of(path: Any) -> tuple[str, str, str, str]:
-    """Return a notebook's exercise: its name, the variable that is checked, the code as given, and the solution."""
+def exercises_of(path: Any) -> Iterator[tuple[str, str, str, str]]:
+    """Return a notebook's exercises: name, the variable that is checked, the code as given, and the solution."""
     cells = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
-    found = re.fullmatch(r'clew\.check\("([a-z-]+)", (\w+)\)', cells["check"])
-    assert found, f"{path.name}: the check cell is {cells['check']!r}"
-    answer = solution(cells["solution"])
-    assert answer, f"{path.name} folds no solution"
-    return found[1], found[2], cells["exercise"], answer
+    for end in ("", *(name.removeprefix("check") for name in cells if name.startswith("check-"))):
+        found = re.fullmatch(r'clew\.check\("([a-z-]+)", (\w+)\)', cells[f"check{end}"])
+        assert found, f"{path.name}: the check cell is {cells[f'check{end}']!r}"
+        answer = solution(cells[f"solution{end}"])
+        assert answer, f"{path.name} folds no solution"
+        yield found[1], found[2], cells[f"exercise{end}"], answer
 
 
 def value(code: str, name: str) -> Any:
@@ -30,7 +33,7 @@ def value(code: str, name: str) -> Any:
     return names[name]
 
 
-EXERCISES = [pytest.param(*exercise_of(path), id=path.stem) for path in lessons()]
+EXERCISES = [pytest.param(*found, id=found[0]) for path in lessons() for found in exercises_of(path)]
 
 
 @pytest.mark.parametrize(("name", "variable", "given", "solved"), EXERCISES)
@@ -49,7 +52,7 @@ def test_solved_passes(name: str, variable: str, given: str, solved: str) -> Non
 
 def test_every_exercise_is_in_a_notebook() -> None:
     assert {parameters.values[0] for parameters in EXERCISES} == set(CHECKS)
-    assert len(EXERCISES) == 8
+    assert len(EXERCISES) == 11
 
 
 class Unfriendly:
@@ -92,7 +95,7 @@ def test_code_that_stops_is_told_as_such() -> None:
     def stops(*_: object, **__: object) -> None:
         raise SystemExit(3)
 
-    for name in set(CHECKS) - {"which", "rollout"}:
+    for name in set(CHECKS) - {"which", "rollout", "order"}:
         told = check(name, stops)
         assert told.ok is False
         assert told.words == "Your code stopped with SystemExit: 3"
@@ -222,7 +225,9 @@ WRONG = {
         (ALL_CORRELATION, "all or none"),
         (ALL_TASK, "before there was a task"),
         (ALL_TASK, "What they have in common"),
-        ({**ALL_TASK, SITUATIONS[0]: "idempotency"}, "neither of the two"),
+        ({**ALL_TASK, SITUATIONS[0]: "idempotency"}, "none of the three"),
+        ({**ALL_TASK, SITUATIONS[0]: "key"}, "nothing is looked up by it"),
+        (ALL_CORRELATION, "the same order"),
     ],
     "rollout": [
         (["nginx", "routes", "task-service", "queue-service", "worker"], "the task service does not know yet"),
@@ -230,6 +235,7 @@ WRONG = {
         (["queue-service", "task-service", "routes", "worker", "nginx"], "the task fails where no client looks"),
         (["worker", "worker", "task-service", "routes", "nginx"], "each layer once"),
     ],
+    **wrong_under_load.WRONG,
 }
 
 

@@ -47,6 +47,9 @@ class Backend(Protocol):
     def submit(self, correlation_id: str, data: Data | None) -> Answer:
         """Send one task request; return the answer without waiting for the task."""
 
+    def new_key(self) -> str:
+        """Return an Idempotency-Key that was not used before."""
+
     def click(self, correlation_id: str, key: str, data: Data | None) -> Answer:
         """Send one task request with an Idempotency-Key; return the answer, whatever it is."""
 

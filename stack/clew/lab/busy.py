@@ -17,6 +17,8 @@ from clew.show.display import Plot, Table
 from clew.show.plot import Segment
 from clew.stacks.services import WORKERS
 
+WHEN = (f"with {LIMIT} tasks waiting", "when half of them are done", "when all are done")
+
 Said = Mapping[str, Any]
 
 
@@ -133,12 +135,9 @@ class Breaker(Plot):
     def __init__(self, seen: Seen, prediction: Said | None = None, note: str | None = None) -> None:
         self.seen = seen
         groups = seen["groups"]
-        fill, opened, half, closed = groups
         rows = [
-            (f"accepted of {fill['sent']} while nobody consumes", fill["accepted"]),
-            (f"accepted of {CALLERS} with {LIMIT} waiting", opened["accepted"]),
-            (f"accepted of {CALLERS} when half of them are done", half["accepted"]),
-            (f"accepted of {CALLERS} when all are done", closed["accepted"]),
+            (f"accepted of {CALLERS} callers {when}", group["accepted"])
+            for when, group in zip(WHEN, groups, strict=True)
         ]
         states = " → ".join(["closed", *(one["after"] for one in seen["transitions"])])
         words = [f"The breaker's states: {states}."]
@@ -151,7 +150,8 @@ class Breaker(Plot):
             ]),
         ]  # fmt: skip
         checks = [
-            exactly("accepted in each group", [LIMIT, 0, 1, CALLERS], [one["accepted"] for one in groups]),
+            exactly("accepted while nobody consumes", LIMIT, seen["filled"]),
+            exactly("accepted in each group", [0, 1, CALLERS], [one["accepted"] for one in groups]),
             exactly("states", "closed → open → half-open → closed", states),
             exactly("refusals", ["503"], sorted({str(one["status"]) for one in seen["refusals"]})),
             exactly("refusals without Retry-After", 0, sum(not one["retry_after"] for one in seen["refusals"])),

@@ -70,9 +70,11 @@ def breaker(scene: Scene) -> Seen:
         groups.append({"at": began, "sent": count, "accepted": accepted})
 
     frozen = [scene.inject(PAUSE, worker) for worker in WORKERS]
-    callers(LIMIT + 40)
-    refusals = [posted(scene.stack.url, body) for _ in range(5)]
+    scene.as_accepted(LIMIT, body, senders=12)
+    scene.answered()
+    filled = scene.sender.accepted
     callers(CALLERS)
+    refusals = [posted(scene.stack.url, body) for _ in range(5)]
     for fault in frozen:
         scene.heal(fault)
     scene.wait(lambda: 0 < scene.watch.depths[-1][1] <= LIMIT // 2, 60, "half of the queue to drain")
@@ -85,6 +87,7 @@ def breaker(scene: Scene) -> Seen:
     callers(CALLERS)
     finish(scene)
     return {
+        "filled": filled,
         "groups": groups,
         "refusals": refusals,
         "transitions": transitions(scene),

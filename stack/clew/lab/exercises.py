@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from clew import ladder
-from clew.lab import strict
+from clew.lab import exercises_of_systems
 from clew.lab.attempt import Unsolved, answer, call, items, kind, require, shown
 from clew.show.display import Words
 
@@ -292,78 +291,6 @@ def task(function: Any) -> str:
     return "Solved: by name, with a default, logged next to the task ID."
 
 
-# --- 06: three IDs ----------------------------------------------------------------------------------------------------
-
-# Which ID each situation needs, and why.
-WHICH = {
-    "a user asks why her request was slow": (
-        "correlation",
-        "A task ID shows you one task. Her request went through nginx and the API before there was a task: only the "
-        "correlation ID is in all of those lines.",
-    ),
-    "a page polls whether a calculation is done": (
-        "task",
-        "Several tasks may share a correlation ID, as you saw, and the API answers 404 to one. Status belongs to one "
-        "task: use its ID.",
-    ),
-    "cancel one of three calculations that a click started": (
-        "task",
-        "All three share the correlation ID; cancelling by it could only hit all or none. Name the one task.",
-    ),
-    "find every task that a click started": (
-        "correlation",
-        "Each task ID names one task. What they have in common is where they came from: the correlation ID.",
-    ),
-}
-
-
-def which(answers: Any) -> str:
-    """`answers` must name the right ID, "correlation" or "task", for each of four situations."""
-    require(isinstance(answers, Mapping), f"Answer with the dictionary of the exercise; yours is {shown(answers)}.")
-    open_ones = [situation for situation in WHICH if answers.get(situation, "?") == "?"]
-    if open_ones:
-        raise Unsolved(f"Not solved yet: {len(open_ones)} of {len(WHICH)} are open, the first: {open_ones[0]}.")
-    wrong = []
-    for situation, (right, why) in WHICH.items():
-        said = answers[situation]
-        require(said in ("correlation", "task"), f'{shown(said)} is neither of the two: say "correlation" or "task".')
-        if said != right:
-            wrong.append(f"{situation}: not by {said} ID. {why}")
-    require(not wrong, "\n".join(wrong))
-    return "Solved: correlation to follow a request, task to name one piece of work."
-
-
-# --- 07: receivers first ----------------------------------------------------------------------------------------------
-
-
-def rollout(attempt: Any) -> str:
-    """`attempt` must name the five layers so that with strict signatures no request fails on the way."""
-    order = [str(hop) for hop in items(attempt, "Answer with a list of the five layers.")]
-    require("?" not in order, "Not solved yet: name all five layers.")
-    missing = sorted(set(ladder.HOPS) - set(order))
-    require(sorted(order) == sorted(ladder.HOPS), f"Name each layer once; missing: {', '.join(missing) or 'none'}.")
-    for mix in strict.mixes(order):
-        status, end = strict.expected(mix)
-        fixed = [hop for hop in order if mix[ladder.HOPS.index(hop)] == "1"]
-        done = f"With {', '.join(fixed) or 'nothing'} fixed, "
-        require(
-            status != 500 or "task-service" in fixed,
-            done + "the routes pass an argument that the task service does not know yet: HTTP 500.",
-        )
-        require(
-            status != 500,
-            done + "the task service passes an argument that the queue service does not know yet: HTTP 500.",
-        )
-        require(
-            end != "FAILURE",
-            done + "the message carries an argument that the worker does not know yet: HTTP 201, and the task fails "
-            "where no client looks.",
-        )
-    return (
-        "Solved: every receiver knows the argument before anyone sends it. nginx sends none, so it may go at any time."
-    )
-
-
 CHECKS: dict[str, Callable[[Any], str]] = {
     "search": search,
     "keep-or-make": keep_or_make,
@@ -371,8 +298,7 @@ CHECKS: dict[str, Callable[[Any], str]] = {
     "conduit": conduit,
     "publish": publish,
     "task": task,
-    "which": which,
-    "rollout": rollout,
+    **exercises_of_systems.CHECKS,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import AbstractContextManager
 
 from clew.core.errors import ClewError
@@ -61,6 +62,9 @@ class LiveStage:
     def submit(self, correlation_id: str, data: Data | None) -> client.Answer:
         self._require_up()
         return client.send_task(self.stack, correlation_id, client.seeded_body(data))
+
+    def new_key(self) -> str:
+        return f"order-{uuid.uuid4()}"
 
     def click(self, correlation_id: str, key: str, data: Data | None) -> client.Answer:
         self._require_up()

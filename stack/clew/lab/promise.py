@@ -45,7 +45,6 @@ class Killed(Plot):
 
     def __init__(self, seen: Seen, settings: str, prediction: Said | None = None, note: str | None = None) -> None:
         self.seen, self.settings = seen, settings
-        self.task_id = seen["task_id"]
         cut = [task for task in seen["tasks"] if task["task_id"] in seen["cut"]]
         others = [task for task in seen["tasks"] if task["task_id"] not in seen["cut"]]
         finished = sum(bool(task["ends"]) for task in cut)
@@ -95,18 +94,18 @@ class Killed(Plot):
         return plot.figure(seen["ended"], panels, told, BESIDE_WIDTH)
 
     def trail(self) -> Lines:
-        """Show all log lines of one of the tasks that were cut off."""
-        return Lines(self.seen["lines"], self.task_id, self.note)
+        """Search all nine logs for the correlation ID of one of the tasks that were cut off."""
+        return Lines(self.seen["lines"], self.seen["sent_id"], self.note)
 
     def __or__(self, other: Killed) -> Beside:
         return Beside(self, other, (self.settings, other.settings))
 
 
 class Twice(Lines):
-    """The workers' lines of a task that ran twice, and what became of its booking."""
+    """The log lines of a task that ran twice, and what became of its booking."""
 
     def __init__(self, seen: Seen, note: str | None = None) -> None:
-        super().__init__(seen["lines"], seen["task_id"], note)
+        super().__init__(seen["lines"], seen["sent_id"], note)
         self.seen = seen
 
     def facts(self) -> dict[str, object]:

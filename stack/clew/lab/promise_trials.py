@@ -61,7 +61,7 @@ def kill(scene: Scene) -> Seen:
         "waiting": scene.watch.depths[-1][1],
         "sent_id": example.correlation_id,
         "task_id": example.task_id,
-        "lines": trail(lines, example.correlation_id, str(example.task_id)),
+        "lines": trail(lines, example.correlation_id),
         "ended": since(scene),
     }
 
@@ -81,24 +81,23 @@ def twice(scene: Scene) -> Seen:
     lines = scene.lines()
     scene.wait(lambda: bool(runs_in(scene.lines())[task_id].completed), 5, "the last log line")
     lines = scene.lines()
-    own = trail(lines, request.correlation_id, task_id)
+    own = trail(lines, request.correlation_id)
     return {
         "task_id": task_id,
         "state": states[task_id],
         "killed": victim,
         "starts": len(runs_in(lines)[task_id].starts),
         "effects": [line["effect"] for line in own if line.get("effect")],
-        "lines": [line for line in own if line["service"] in WORKERS],
+        "sent_id": request.correlation_id,
+        "lines": own,
     }
 
 
-def trail(lines: list[Line], correlation_id: str, task_id: str) -> list[Line]:
-    """Return a task's lines, with the fields that are shown; what only asks for its state is left out."""
-    own = {id(line) for wanted in (correlation_id, task_id) for line in logs.with_id(lines, wanted)}
+def trail(lines: list[Line], sent_id: str) -> list[Line]:
+    """Return the lines of one request, with the fields that are shown."""
     return [
         {name: line[name] for name in LINE_FIELDS if line.get(name) is not None}
-        for line in lines
-        if id(line) in own and "GET /api/v1/tasks/" not in str(line["message"])
+        for line in logs.with_id(lines, sent_id)
     ]
 
 

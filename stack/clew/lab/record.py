@@ -41,7 +41,7 @@ PORTFOLIOS: list[dict[str, Any]] = [
     {"positions": [{"symbol": "GOOGL", "quantity": 50, "price": 2800.0}]},
     {"positions": [{"symbol": "MSFT", "quantity": 75, "price": 380.0}]},
 ]
-KEY = "order-2025-11-25-0001"
+KEY = "order-5f0c6d1e-7a43-4a55-9d0e-0a3b5e8f2c11"
 CLICKS = (("CLICK-1", 0), ("CLICK-2", 0), ("CLICK-3", 0), ("CLICK-4", 1))  # the ID, and which portfolio
 TOP_DOWN = ladder.HOPS
 RECEIVERS_FIRST = tuple(reversed(ladder.HOPS))

@@ -48,6 +48,9 @@ class ReplayedStage:
         body = {"task_id": run.task_id, "status": "PENDING"}
         return Answer(run.sent_id, run.sent_at, run.answered_ms, 201, run.answered_id, body)
 
+    def new_key(self) -> str:
+        return next((str(click["key"]) for click in self._clicks), "not-recorded")
+
     def click(self, correlation_id: str, key: str, data: Data | None) -> Answer:
         for click in self._clicks:
             if (click["answer"]["sent_id"], click["key"], click["data"]) == (correlation_id, key, data):

@@ -82,6 +82,10 @@ class Stage:
         self.sent, self.looks = self.backend.submit(correlation_id, data), 0
         return Submitted(self.sent, self.note)
 
+    def new_key(self) -> str:
+        """Return an Idempotency-Key, as a client makes one for each thing that it wants done."""
+        return self.backend.new_key()
+
     def click(self, correlation_id: str, key: str, data: Data | None = None) -> Submitted:
         """Send one task request with an Idempotency-Key, and return the answer, whatever it is.
 

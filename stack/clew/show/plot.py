@@ -13,7 +13,7 @@ from markupsafe import Markup
 from clew.core.marks import COLOURS
 
 WIDTH, LEFT, RIGHT = 820, 104, 12
-TITLE, GAP, AXIS = 20, 14, 40
+TITLE, GAP, AXIS = 24, 14, 40
 Points = Sequence[tuple[float, float]]
 CSS = f"""
 .clew .plot {{display:block; width:100%; max-width:{WIDTH}px; height:auto; overflow:visible}}
