@@ -11,9 +11,15 @@ import nbformat
 import pytest
 import wrong_under_load
 
-from clew.lab.exercises import CHECKS, SENT, check, solution
+from clew.lab.exercises import CHECKS, SENT, check
 from clew.lab.exercises_of_systems import WHICH
 from clew.lab.lessons import FOLDER, lessons
+
+
+def solution(markdown: str) -> str | None:
+    """Return the Python code of the folded solution in a notebook's Markdown, None where there is none."""
+    found = re.search(r"<summary>A solution</summary>\s*```python\n(.*?)```", markdown, re.DOTALL)
+    return found[1] if found else None
 
 
 def exercises_of(path: Any) -> Iterator[tuple[str, str, str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -103,7 +104,8 @@ def finish(scene: Scene, seconds: float = FINISH_SECONDS) -> Mapping[str, str | 
     """Wait for all answers, and until every accepted task is final; return the tasks' states."""
     scene.answered()
     ids = [request.task_id for request in scene.sender.requests if request.task_id]
-    return states_of(scene.stack, ids, seconds, lambda count: None)
+    with ThreadPoolExecutor(1) as thread:  # a notebook's own thread runs an event loop, which cannot have a second one
+        return thread.submit(states_of, scene.stack, ids, seconds, lambda count: None).result()
 
 
 def since(scene: Scene, moment: float | None = None) -> float:

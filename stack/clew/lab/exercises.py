@@ -8,7 +8,6 @@ returns, they read a sentence about it.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -300,9 +299,3 @@ CHECKS: dict[str, Callable[[Any], str]] = {
     "task": task,
     **exercises_of_systems.CHECKS,
 }
-
-
-def solution(markdown: str) -> str | None:
-    """Return the Python code of the folded solution in a notebook's Markdown, None where there is none."""
-    found = re.search(r"<summary>A solution</summary>\s*```python\n(.*?)```", markdown, re.DOTALL)
-    return found[1] if found else None
