@@ -59,7 +59,7 @@ CODES = {
     "SERVER_ERROR_BROKER_FULL": Code(
         503, "Redis cannot write: its memory or disk is full", "Make room; then try again."
     ),
-    "SERVER_ERROR_TOO_LATE": Code(503, "The request waited too long for a server and was not accepted", "Try again."),
+    "SERVER_ERROR_TOO_LATE": Code(504, "The request waited too long for a server and was not accepted", "Try again."),
     "SERVER_ERROR_NOT_READY": Code(
         503, "GET /health only: Redis or every worker is away", "Wait until the answer is 200."
     ),
@@ -67,6 +67,11 @@ CODES = {
         503,
         "No API server answered nginx in time; one may have accepted the task all the same",
         "Try again as Retry-After says, with the same Idempotency-Key.",
+    ),
+    "SERVER_ERROR_OUTCOME_UNKNOWN": Code(
+        504,
+        "No API server answered nginx in time, but one may have accepted it",
+        "Send it with the same Idempotency-Key.",
     ),
     "SERVER_ERROR_HTTP_VERSION": Code(505, "nginx does not know this version of HTTP", "Use HTTP/1.1."),
 }

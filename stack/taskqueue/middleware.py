@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 
+import anyio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH
 from taskqueue.correlation import is_valid, new_id
-from taskqueue.reliability import intake
+from taskqueue.reliability import doubts, intake
 from taskqueue.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger("taskqueue")
@@ -37,8 +38,7 @@ class CorrelationMiddleware:
         usable = len(sent) == 1 and is_valid(sent[0])
         correlation_id = sent[0] if usable else new_id()
         scope.setdefault("state", {})["correlation_id"] = correlation_id
-        if scope["method"] == "POST":
-            intake.begin(correlation_id, scope["headers"])
+        request = intake.begin(correlation_id, scope["headers"])
         about = {"request_id": correlation_id, "method": scope["method"], "path": scope["path"]}
         if sent and not usable:
             logger.warning("Client's X-Request-ID replaced: it is not one usable ID", extra=about)
@@ -47,6 +47,8 @@ class CorrelationMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if request.told and await _has_hung_up(receive):
+                    doubts.add(request.told, correlation_id)
                 message["headers"] = [*message.get("headers", []), (HEADER_BYTES, correlation_id.encode())]
                 duration_ms = round((time.perf_counter() - started) * 1000, 3)
                 extra = {**about, "status_code": message["status"], "duration_ms": duration_ms}
@@ -54,6 +56,15 @@ class CorrelationMiddleware:
             await send(message)
 
         await self.app(scope, receive, send_with_id)
+
+
+async def _has_hung_up(receive: Receive) -> bool:
+    """Tell whether the client has closed the connection, so that it will not read the answer."""
+    with anyio.CancelScope() as scope:
+        scope.cancel()  # do not wait for the client to do anything
+        message = await receive()
+        return bool(message["type"] == "http.disconnect")
+    return False
 
 
 class BodyLimitMiddleware:

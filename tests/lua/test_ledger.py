@@ -15,6 +15,7 @@ from redis import Redis
 from taskqueue import broker
 from taskqueue.contract import LEASE_KEY
 from taskqueue.reliability import breaker, intake, keys, ledger
+from taskqueue.reliability.intake import Told
 from taskqueue.reliability.refusals import AlreadyAccepted, Refused
 
 TASK = "tasks.calculate_var"
@@ -373,23 +374,24 @@ def test_a_refused_task_is_withdrawn_with_its_key(redis: Redis) -> None:
     accept("t")
     [name] = redis.keys("idempotency:*")
 
-    assert ledger.withdraw("t", name) == "WITHDRAWN"
+    assert ledger.withdraw(Told("t", name, "t")) == "WITHDRAWN"
     assert redis.keys("*") == []
-    assert ledger.withdraw("t", name) == "ABSENT"
+    assert ledger.withdraw(Told("t", name, "t")) == "ABSENT"
 
 
 def test_a_task_is_kept_when_it_runs_or_another_server_has_answered_for_it(redis: Redis) -> None:
     accept("runs")
     ledger.claim("runs", OWNER)
-    assert ledger.withdraw("runs", None) == "KEPT"
+    assert ledger.withdraw(Told("runs", None, "runs")) == "KEPT"
 
     request(("X-Retry-Key", "r"))
     accept("told")
     with pytest.raises(AlreadyAccepted):
         accept("asked on another server")
     [name] = redis.keys("idempotency:*")
-    assert ledger.withdraw("told", name) == "KEPT"
+    assert ledger.withdraw(Told("told", name, "told")) == "KEPT"
     assert status("told") == "PENDING"
+    assert ledger.withdraw(Told("told", name, "asked on another server")) == "WITHDRAWN"  # nobody heard that one either
 
 
 # --- messages ------------------------------------------------------------------------------------------------------

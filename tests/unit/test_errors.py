@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from clew.core.paths import STACK
 from taskqueue import logs, web
 from taskqueue.codes import CODES, code_of
-from taskqueue.reliability import ledger
+from taskqueue.reliability import doubts, ledger
 from taskqueue.reliability.refusals import AlreadyAccepted, Refused
 
 ID = "MY-TRACE-123"
@@ -94,7 +94,7 @@ def test_every_code_that_is_raised_is_on_the_list() -> None:
 def test_nginx_says_what_the_list_says() -> None:
     text = (STACK / "nginx/problems.conf").read_text()
     bodies = [json.loads(body) for body in re.findall(r"'(\{.*\})';", text)]
-    assert len(bodies) == 9
+    assert len(bodies) == 10
     for body in bodies:
         assert body["status"] == CODES[body["code"]].status
         assert body["correlation_id"] == "@id"
@@ -122,3 +122,37 @@ def test_the_request_s_key_reaches_the_ledger(redis: FakeRedis, monkeypatch: pyt
 
     assert asyncio.run(answers()) == [200, 200]
     assert redis.hkeys("ledger:tasks") == ["t-1"]
+
+
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_a_task_that_its_client_was_not_told_of_is_taken_back(
+    redis: FakeRedis, monkeypatch: pytest.MonkeyPatch, hung_up: bool
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    monkeypatch.setattr(doubts, "_thread", object())  # settled by hand here
+    router = APIRouter()
+
+    @router.post("/accept", status_code=201)
+    def accept() -> None:
+        ledger.accept("t-1", "a.task", {}, "high")
+
+    async def ask() -> list[int]:
+        sent: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            if not hung_up:
+                await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message.get("status"))
+
+        headers = [(b"x-retry-key", b"r-1")]
+        scope = {"type": "http", "method": "POST", "path": "/accept", "headers": headers, "query_string": b""}
+        await web.create_app(router)(scope, receive, send)
+        return sent
+
+    assert asyncio.run(ask())[0] == 201
+    assert redis.hkeys("ledger:tasks") == ["t-1"]
+    assert doubts.settle() == 0
+    assert redis.hkeys("ledger:tasks") == ([] if hung_up else ["t-1"])

@@ -1,8 +1,9 @@
-"""Refusals that may not have been: the API was told nothing by Redis, and answered 503.
+"""Tasks that may be in the ledger although no client knows of them.
 
-The script may have run all the same. Until that is settled the task would run although its client was told that it is
-refused, and may have sent it again without a key. So it is taken back as soon as Redis answers: before the reconciler
-looks at it, which waits longer. A task that another server has answered for meanwhile is kept.
+Either Redis did not answer in time and the client was told 503, but the script may have run all the same. Or the task
+was accepted, but nginx or the client had hung up before it could be told. Such a task would run although its client
+takes it for refused, and may have sent it again without a key. So it is taken back as soon as Redis answers, before the
+reconciler sends its message. A task for which another server has answered meanwhile is kept.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
+from taskqueue.reliability.intake import Told
+
 logger = logging.getLogger("taskqueue")
 EVERY_SECONDS = 0.25
 MOST = 10_000  # beyond these, the oldest are left to run
 
 
 class Doubt(NamedTuple):
-    task_id: str
-    key: str | None
+    told: Told
     request_id: str
 
 
@@ -31,10 +33,10 @@ _starting = threading.Lock()
 _thread: threading.Thread | None = None
 
 
-def add(task_id: str, key: str | None, request_id: str) -> None:
-    """Remember a task whose script may have run, with its idempotency key, and settle it in the background."""
+def add(told: Told, request_id: str) -> None:
+    """Remember a task that its client was not told of, and settle it in the background."""
     global _thread
-    _doubts.append(Doubt(task_id, key, request_id))
+    _doubts.append(Doubt(told, request_id))
     with _starting:
         if _thread is None:
             _thread = threading.Thread(target=_settle_all, name="doubts", daemon=True)
@@ -49,14 +51,14 @@ def settle() -> int:
     while _doubts:
         doubt = _doubts[0]
         try:
-            outcome = ledger.withdraw(doubt.task_id, doubt.key)
+            outcome = ledger.withdraw(doubt.told)
         except RedisError:
             break
         if _doubts and _doubts[0] is doubt:
             _doubts.popleft()
         if outcome != "ABSENT":
-            extra = {"request_id": doubt.request_id, "task_id": doubt.task_id}
-            logger.warning("Refused without an answer from Redis: %s", outcome.lower(), extra=extra)
+            extra = {"request_id": doubt.request_id, "task_id": doubt.told.task_id}
+            logger.warning("The client was not told of this task: %s", outcome.lower(), extra=extra)
     return len(_doubts)
 
 

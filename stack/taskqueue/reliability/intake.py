@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # How long a request is worth an answer: nginx gives up after this long (proxy_next_upstream_timeout), and asks another
 # server each time that it has waited this long for one (proxy_read_timeout).
@@ -21,27 +22,37 @@ TRY_SECONDS = 1.0
 STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 
-@dataclass(frozen=True)
+class Told(NamedTuple):
+    """What this server is about to tell its client: this task is accepted. `teller` names this answer."""
+
+    task_id: str
+    key: str | None
+    teller: str
+
+
+@dataclass
 class Intake:
     """One request: `ends` is when this server's answer is no longer waited for, in seconds since the epoch, `keys` the
-    values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request."""
+    values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request.
+    `told` is set when the task is accepted."""
 
     request_id: str = ""
     ends: float | None = None
     keys: tuple[str, ...] = ()
     retry_key: str = ""
+    told: Told | None = None
 
 
-_current: contextvars.ContextVar[Intake] = contextvars.ContextVar("intake", default=Intake())  # noqa: B039 - frozen
+_current: contextvars.ContextVar[Intake | None] = contextvars.ContextVar("intake", default=None)
 
 
 def current() -> Intake:
     """Return the intake of the request being answered; an empty one outside a request."""
-    return _current.get()
+    return _current.get() or Intake()
 
 
-def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Set the intake for what runs in this context from now on. Header names are in lower case, as in ASGI."""
+def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> Intake:
+    """Return the intake of a request, and set it for what runs in this context. Header names are in lower case."""
     keys, retry_key, now = [], "", time.time()
     ends = now + BUDGET_SECONDS
     for name, value in headers:
@@ -51,7 +62,9 @@ def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
             retry_key = value.decode("latin-1")
         elif name == b"x-request-start" and (found := STARTED.fullmatch(value.decode("latin-1"))):
             ends = _end_of_try(float(found[1]), now)
-    _current.set(Intake(request_id, ends, tuple(keys), retry_key))
+    intake = Intake(request_id, ends, tuple(keys), retry_key)
+    _current.set(intake)
+    return intake
 
 
 def _end_of_try(started: float, now: float) -> float:

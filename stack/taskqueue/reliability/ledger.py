@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from taskqueue import broker
 from taskqueue.contract import LEASE_KEY
 from taskqueue.reliability import breaker, doubts, idempotency, intake, keys
+from taskqueue.reliability.intake import Told
 from taskqueue.reliability.refusals import AlreadyAccepted, Refused
 from taskqueue.settings import RESULT_TTL_SECONDS, settings
 
@@ -100,12 +101,14 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
         with breaker.guarding_redis(request.request_id):
             answer = _accept(keys=[*names, key.name if key else keys.TASKS], args=arguments)
     except breaker.AWAY as error:
-        doubts.add(task_id, key.name if key else None, request.request_id)  # the script may have run all the same
+        doubts.add(Told(task_id, key.name if key else None, task_id), request.request_id)  # the script may have run
         logger.error("Redis does not answer: %s", error, extra={"request_id": request.request_id})
         raise breaker.broker_down() from None
     verdict, value, before, after = answer
     if before != after:
         breaker.told("admission", before, after, request.request_id)
+    if verdict in ("ACCEPTED", "REPLAY"):
+        request.told = Told(value, key.name if key else None, task_id)
     if verdict != "ACCEPTED":
         raise _refusal(verdict, value, key is not None and key.from_client)
 
@@ -156,10 +159,10 @@ def cancel(task_id: str) -> str:
     return str(_cancel(keys=names, args=[task_id, revoked, RESULT_TTL_SECONDS]))
 
 
-def withdraw(task_id: str, key: str | None) -> str:
-    """Take back a task that its client was told is refused: WITHDRAWN, ABSENT, or KEPT."""
-    names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, broker.state_key(task_id), key or keys.TASKS]
-    return str(_withdraw(keys=names, args=[task_id, int(key is not None)]))
+def withdraw(told: Told) -> str:
+    """Take back a task that its client was not told of: WITHDRAWN, ABSENT, or KEPT."""
+    names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, broker.state_key(told.task_id), told.key or keys.TASKS]
+    return str(_withdraw(keys=names, args=[told.task_id, told.teller if told.key else ""]))
 
 
 def entry_of(task_id: str) -> Entry | None:

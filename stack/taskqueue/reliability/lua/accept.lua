@@ -1,4 +1,5 @@
 -- Accept a task, or say why not: REPLAY, MISMATCH, LATE, FULL. Returns verdict, value, the breaker's old and new state.
+-- Whoever accepts or replays is the key's teller: the last one to tell the client that its task is accepted.
 -- KEYS: tasks, accepted, running, breaker, state, idempotency key (without one: the tasks again)
 -- ARGV: task ID, entry, state, seconds the state is kept, deadline in ms (0: none), limit, seconds until a probe,
 --       fingerprint ("" without an idempotency key), seconds the key is kept
@@ -11,7 +12,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if fingerprint ~= '' then
   local seen = redis.call('HMGET', key, 'fingerprint', 'task_id')
   if seen[1] == fingerprint then
-    redis.call('HSET', key, 'told', 1)
+    redis.call('HSET', key, 'teller', id)
     return {'REPLAY', seen[2], '', ''}
   end
   if seen[1] then return {'MISMATCH', seen[2], '', ''} end
@@ -36,7 +37,7 @@ local is_probe = after == 'half-open' and redis.call('HGET', breaker, 'probe') =
 if after ~= 'closed' and not is_probe then return {'FULL', tostring(waiting), before, after} end
 
 if fingerprint ~= '' then
-  redis.call('HSET', key, 'fingerprint', fingerprint, 'task_id', id)
+  redis.call('HSET', key, 'fingerprint', fingerprint, 'task_id', id, 'teller', id)
   redis.call('EXPIRE', key, key_ttl)
 end
 redis.call('HSET', tasks, id, entry)

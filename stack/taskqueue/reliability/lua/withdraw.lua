@@ -1,13 +1,14 @@
--- Take back a task whose client was told that it is refused: WITHDRAWN, ABSENT, or KEPT (it runs, or another answer said
--- that it is accepted).
--- KEYS: tasks, accepted, running, state, idempotency key (without one: the tasks again)   ARGV: task ID, has a key (1, 0)
+-- Take back a task of which its client was not told that it is accepted: WITHDRAWN, ABSENT, or KEPT (it runs, or another
+-- server has become the key's teller since).
+-- KEYS: tasks, accepted, running, state, idempotency key (without one: the tasks again)
+-- ARGV: task ID, teller ("" without a key)
 local tasks, accepted, running, state, key = unpack(KEYS)
-local id, has_key = unpack(ARGV)
+local id, teller = unpack(ARGV)
 
 if redis.call('HEXISTS', tasks, id) == 0 then return 'ABSENT' end
 if redis.call('HEXISTS', running, id) == 1 then return 'KEPT' end
-if has_key == '1' then
-  if redis.call('HGET', key, 'told') then return 'KEPT' end
+if teller ~= '' then
+  if redis.call('HGET', key, 'teller') ~= teller then return 'KEPT' end
   redis.call('DEL', key)
 end
 redis.call('HDEL', tasks, id)
