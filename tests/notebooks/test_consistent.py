@@ -37,3 +37,31 @@ def test_all_cells_of_notebook_6_show_the_same_tasks() -> None:
     assert (found["trace"], found["status"], found["cancel-late"]) == ([last], [first], [first])
     assert len(found["cancel"]) == 1
     assert not set(found["cancel"]) & set(found["run"])
+
+
+def test_three_clicks_in_notebook_6_show_one_task() -> None:
+    found = task_ids(lessons.lessons(["06"])[0])
+    task = found["clicks"][-1]
+    assert set(found["clicks"]) - {task} == {key_of(lessons.lessons(["06"])[0])}
+    assert (found["find-first"], found["find-second"]) == ([task], [task])
+    assert task not in found["run"]
+
+
+def key_of(path: Path) -> str:
+    """Return the UUID in the idempotency key that the clicks had."""
+    [cell] = [cell for cell in lessons.code_cells(lessons.saved(path)) if cell.id == "clicks"]
+    found = re.search(rf"order-({TASK_ID.pattern})", json.dumps(cell.outputs))
+    assert found
+    return found[1]
+
+
+def test_the_trails_of_notebook_9_end_where_its_text_says() -> None:
+    cells = {
+        cell.id: json.dumps(cell.outputs) for cell in lessons.code_cells(lessons.saved(lessons.lessons(["09"])[0]))
+    }
+    assert "Rehearsal START" in cells["trail"]
+    assert "Rehearsal COMPLETE" not in cells["trail"]
+    for cell in ("trail-durable", "twice"):
+        assert "Sent again" in cells[cell]
+        assert "Rehearsal COMPLETE" in cells[cell]
+    assert "Booking already applied" in cells["twice"]

@@ -120,3 +120,24 @@ def test_notebooks_are_named_by_how_they_begin() -> None:
     with pytest.raises(ClewError, match="no notebook 99; there are 00-as-found") as told:
         lessons.lessons(["99"])
     assert told.value.next_step == "make lab"
+
+
+def test_a_check_that_did_not_hold_is_a_contradiction() -> None:
+    notebook = lessons.saved(lessons.lessons(["08"])[0])
+    for cell, fact in lessons.facts(notebook):
+        if cell == "breaker":
+            fact["checks"][0].update(ok=None, found="not measured")
+    [told] = lessons.contradictions(notebook)
+    assert told == "cell breaker: accepted while nobody consumes: not measured, expected 500"
+
+
+@pytest.mark.parametrize(("pattern", "replacement", "written"), [
+    (r"\d+ ms", "77777 ms", False),
+    ("<rect class=\"run\"", "<rect class=\"cut\"", False),
+    ("slowest answer", "worst answer", True),
+])  # fmt: skip
+def test_measured_numbers_and_pictures_are_noise_and_words_are_not(
+    tmp_path: Path, pattern: str, replacement: str, written: bool
+) -> None:
+    path = Path(shutil.copy(lessons.lessons(["08"])[0], tmp_path))
+    assert lessons.save(path, edited(path, pattern, replacement)) is written

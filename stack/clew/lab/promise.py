@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from clew.core.errors import ClewError
-from clew.drills.model import exactly
+from clew.drills.model import HELD, exactly
 from clew.lab import promise_trials as trials
 from clew.lab import recordings
 from clew.lab.bench import Seen, Trials, recorded
@@ -117,7 +117,7 @@ class Twice(Lines):
         return {"checks": [vars(check) for check in checks], "measured": True}
 
 
-def power_cut(seen: Seen, prediction: Said | None, note: str | None) -> Table:
+def power_cut(seen: Seen, prediction: Said | None = None, note: str | None = None) -> Table:
     """Show what an emulated power cut took with each setting of appendfsync.
 
     Raises:
@@ -132,7 +132,12 @@ def power_cut(seen: Seen, prediction: Said | None, note: str | None) -> Table:
         [setting, str(said.get(setting, "–")), *(f"{found[name]:,}" for name in ("accepted", "lost", "bytes_cut"))]
         for setting, found in seen["settings"].items()
     ]
-    kept = exactly("lost with always", 0, seen["settings"]["always"]["lost"])
-    facts = {"checks": [vars(kept)], "measured": True}
+    lost = {setting: found["lost"] for setting, found in seen["settings"].items()}
+    checks = [
+        exactly("verdict of the drill power-cut", HELD, seen["verdict"]),
+        exactly("lost with always", 0, lost["always"]),
+        exactly("some lost with no", True, lost["no"] > 0),
+    ]
+    facts = {"checks": [vars(check) for check in checks], "measured": True}
     head = ["appendfsync", "you said", "answered with 201", "lost", "bytes cut off"]
     return Table(head, rows, note, facts, f"Verdict of the drill: {seen['verdict']}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -24,10 +24,11 @@ from clew.evidence import client, journey, logs
 from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import CLOCK_SLACK, Run, trace
-from clew.lab import busy_trials, promise_trials
+from clew.lab import busy, busy_trials, promise, promise_trials
 from clew.lab.bench import LiveBench
 from clew.lab.receivers import LiveRollout
 from clew.lab.recordings import FOLDER, Recording
+from clew.show.display import Display
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.stack import Stack, lattice_stack, stage_stack
@@ -123,7 +124,11 @@ def receivers_first(say: Say) -> Iterator[Recording]:
 
 
 def trials(say: Say) -> Iterator[Recording]:
-    """Try everything that notebooks 8 and 9 try, and run the drill power-cut."""
+    """Try everything that notebooks 8 and 9 try, and run the drill power-cut.
+
+    Raises:
+        ClewError: something that the notebooks' texts rely on did not happen.
+    """
     bench = LiveBench()
     wanted = {
         "durable": (*busy_trials.TRIALS, *promise_trials.TRIALS["durable"]),
@@ -134,11 +139,35 @@ def trials(say: Say) -> Iterator[Recording]:
             bench.up(settings, say)
             require_local(bench.driver.name if bench.driver else "no")
             for trial in of_settings:
-                yield {"trial": trial.__name__, "settings": settings, "seen": bench.see(trial)}
+                yield checked({"trial": trial.__name__, "settings": settings, "seen": bench.see(trial)})
                 say(f"{trial.__name__}, {settings} settings")
     finally:
         bench.down()
-    yield {"trial": "power_cut", "settings": "durable", "seen": promise_trials.power_cut(say)}
+    yield checked({"trial": "power_cut", "settings": "durable", "seen": promise_trials.power_cut(say)})
+
+
+def checked(entry: Recording) -> Recording:
+    """Return a recorded trial.
+
+    Raises:
+        ClewError: it does not show what the notebooks' texts say.
+    """
+    shown = SHOWS[entry["trial"]](entry["seen"], entry["settings"])
+    for check in shown.facts()["checks"]:
+        if check["ok"] is not True:
+            reason = f"{entry['trial']}, {entry['settings']} settings: {check['what']}: {check['found']}"
+            raise ClewError(f"{reason}, expected {check['should']}.", "make record, when less is running")
+    return entry
+
+
+SHOWS: dict[str, Callable[[Recording, str], Display]] = {
+    "burst": lambda seen, settings: busy.burst(seen),
+    "urgent": lambda seen, settings: busy.urgent(seen),
+    "breaker": lambda seen, settings: busy.Breaker(seen),
+    "kill": promise.Killed,
+    "twice": lambda seen, settings: promise.Twice(seen),
+    "power_cut": lambda seen, settings: promise.power_cut(seen),
+}
 
 
 def clicks(stack: Stack, driver: Driver) -> Iterator[Recording]:
