@@ -36,7 +36,8 @@ NOISE = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b", "<id>"),
     (r"(fastapi-server|celery-worker)-\d", r"\1"),
     (r"look-up \d", "look-up"),
-    (r"(?<![$\d,])\d+\.\d+", "<n>"),
+    (r"drill-[0-9a-f]{8}-\d+", "<id>"),
+    (r"(?<![$\d,])\d+\.\d+|\b\d+(?= ms\b)", "<n>"),
     (r"\b(local|docker)\b", "<driver>"),
     (r" +", " "),
 )
@@ -215,17 +216,16 @@ def without_noise(outputs: Any) -> list[str]:
 
     Amounts of money stay: every request of the lessons has the same seed, so they are the same each time.
     """
-    text = "\n".join(without_measurements(output) for output in outputs)
+    return sorted(line for output in outputs for line in re.split(r"\\n|<tr>|<div", without_noise_in(output)))
+
+
+def without_noise_in(output: Any) -> str:
+    """Return an output as JSON without noise; if it says that its numbers differ from run to run, without numbers."""
+    text = json.dumps(output, sort_keys=True, ensure_ascii=False)
     for pattern, instead in NOISE:
         text = re.sub(pattern, instead, text)
-    return sorted(re.split(r"\\n|<tr>|<div", text))
-
-
-def without_measurements(output: Any) -> str:
-    """Return an output as JSON, without its numbers if it says that they differ from run to run."""
-    text = json.dumps(output, sort_keys=True, ensure_ascii=False)
     measured = output.get("metadata", {}).get("clew", {}).get("measured")
-    return re.sub(r"\d+", "<n>", re.sub(r"<svg.*?</svg>| +", " ", text)) if measured else text
+    return re.sub(r"\d+", "<n>", text) if measured else text
 
 
 def lab() -> None:

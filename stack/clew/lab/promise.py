@@ -93,15 +93,22 @@ class Killed(Plot):
         ]  # fmt: skip
         return plot.figure(seen["ended"], panels, told, BESIDE_WIDTH)
 
-    def trail(self) -> Lines:
+    def trail(self) -> Followed:
         """Search all nine logs for the correlation ID of one of the tasks that were cut off."""
-        return Lines(self.seen["lines"], self.seen["sent_id"], self.note)
+        return Followed(self.seen["lines"], self.seen["sent_id"], self.note)
 
     def __or__(self, other: Killed) -> Beside:
         return Beside(self, other, (self.settings, other.settings))
 
 
-class Twice(Lines):
+class Followed(Lines):
+    """The log lines of one request; how many workers had it differs from run to run."""
+
+    def facts(self) -> dict[str, object]:
+        return {"measured": True}
+
+
+class Twice(Followed):
     """The log lines of a task that ran twice, and what became of its booking."""
 
     def __init__(self, seen: Seen, note: str | None = None) -> None:
