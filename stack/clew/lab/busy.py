@@ -26,7 +26,7 @@ class Busy(Trials):
     """Nine services that get more to do than they can do at once."""
 
     def burst(self, prediction: Said | None = None) -> Plot:
-        """Send a few requests a second and, in the third second, a burst; show who took what, and the answers."""
+        """Send a few requests a second, and a burst on top; show who took what, and the answers."""
         return burst(self.bench.see(trials.burst), prediction, self.note)
 
     def urgent(self, prediction: Said | None = None) -> Plot:

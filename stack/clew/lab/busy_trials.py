@@ -28,7 +28,7 @@ FINISH_SECONDS = 60
 
 
 def burst(scene: Scene) -> Seen:
-    """Send a few requests a second, and in the third second a burst."""
+    """Send a few requests a second, and two seconds later a burst on top."""
     begin = scene.began + 1.0
     steady = [begin + at for at in arrivals(scene.rng, STEADY_PER_SECOND, STEADY_SECONDS)]
     together = [begin + BURST_AT + scene.rng.uniform(0, BURST_SECONDS) for _ in range(BURST)]
