@@ -208,3 +208,48 @@ def test_what_was_not_recorded_is_told() -> None:
     with pytest.raises(ClewError, match="The trial breaker was not recorded with stock settings"):
         recorded(RECORDING, "breaker", "stock")
     assert ReplayedBench().note == recordings.note(RECORDING)
+
+
+class Noted:
+    """A scene that notes what is done to it."""
+
+    def __init__(self, *_: Any) -> None:
+        self.done: list[str] = []
+        self.watch = SimpleNamespace(
+            every=1.0, begin=lambda: self.done.append("watch"), end=lambda: self.done.append("end")
+        )
+        self.sender = SimpleNamespace(stop=lambda: self.done.append("stop"))
+
+    def heal_all(self) -> None:
+        self.done.append("heal")
+
+
+def test_after_a_trial_everything_is_healed_and_an_interrupted_one_takes_the_stack_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenes: list[Noted] = []
+    downs: list[str] = []
+
+    def scene(*details: Any) -> Noted:
+        scenes.append(Noted(*details))
+        return scenes[-1]
+
+    def fails(_: Any) -> Any:
+        raise ClewError("Redis does not run.", "make doctor")
+
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "Scene", scene)
+    monkeypatch.setattr(bench.lifecycle, "down", lambda stack: downs.append(stack.settings))
+    live = bench.LiveBench()
+    live.settings, live.driver = "stock", SimpleNamespace()  # type: ignore[assignment]
+    with pytest.raises(ClewError, match="Redis does not run"):
+        live.see(fails)
+    assert scenes[0].done == ["watch", "heal", "stop", "end"]
+    assert downs == []
+    with pytest.raises(KeyboardInterrupt):
+        live.see(interrupted)
+    assert downs == ["stock"]
+    assert live.driver is None
+    assert "heal" not in scenes[1].done

@@ -105,8 +105,13 @@ class LiveBench:
             scene.watch.begin()
             try:
                 return trial(scene)
+            except KeyboardInterrupt:
+                scene.sender.stop()
+                self.down()
+                raise
             finally:
-                scene.heal_all()
+                if self.driver is not None:
+                    scene.heal_all()
                 scene.sender.stop()
                 scene.watch.end()
 
