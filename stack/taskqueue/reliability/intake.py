@@ -8,17 +8,14 @@ use it. The correlation ID does not end here. It goes on into the message, so it
 from __future__ import annotations
 
 import contextvars
-import math
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# How long a request is worth an answer: nginx gives up after this long (proxy_next_upstream_timeout), and asks another
-# server each time that it has waited this long for one (proxy_read_timeout).
+# How long a request is worth an answer: then nginx gives up (proxy_next_upstream_timeout).
 BUDGET_SECONDS = 3.0
-TRY_SECONDS = 1.0
 STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 
@@ -32,7 +29,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Intake:
-    """One request: `ends` is when this server's answer is no longer waited for, in seconds since the epoch, `keys` the
+    """One request: `ends` is when no answer is waited for any more, in seconds since the epoch, `keys` the
     values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request.
     `told` is set when the task is accepted."""
 
@@ -61,13 +58,7 @@ def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> Intake:
         elif name == b"x-retry-key":
             retry_key = value.decode("latin-1")
         elif name == b"x-request-start" and (found := STARTED.fullmatch(value.decode("latin-1"))):
-            ends = _end_of_try(float(found[1]), now)
+            ends = min(float(found[1]), now) + BUDGET_SECONDS
     intake = Intake(request_id, ends, tuple(keys), retry_key)
     _current.set(intake)
     return intake
-
-
-def _end_of_try(started: float, now: float) -> float:
-    """Return when nginx gives up on this server: its tries begin at `started` and every TRY_SECONDS after that."""
-    tries = math.floor(max(0.0, now - started) / TRY_SECONDS) + 1
-    return min(started, now) + min(tries * TRY_SECONDS, BUDGET_SECONDS)

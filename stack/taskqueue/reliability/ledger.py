@@ -26,8 +26,6 @@ Answer = TypeVar("Answer")
 MOST_RUNS = 4
 # Redis runs the script this long after it was sent at the latest, so before this process gives up on the answer.
 SCRIPT_SECONDS = 0.35
-# What is accepted must be answered before nginx gives up on this server: else its client may be told it is refused.
-ANSWER_SECONDS = 0.2
 PATIENCE_SECONDS = 40  # less than a task's time limit
 POISON = f"It ended {MOST_RUNS} runs without a result."
 
@@ -83,7 +81,7 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
     ends = request.ends or now + intake.BUDGET_SECONDS
     if now > ends:  # without a word to Redis: there may be many, and nobody reads the answer
         raise _too_late()
-    latest = min(now + SCRIPT_SECONDS, ends - ANSWER_SECONDS)
+    latest = min(now + SCRIPT_SECONDS, ends)
     fingerprint = idempotency.fingerprint(task_name, kwargs, queue) if key else ""
     names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, keys.BREAKER, broker.state_key(task_id)]
     arguments = [
@@ -107,10 +105,9 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
     verdict, value, before, after = answer
     if before != after:
         breaker.told("admission", before, after, request.request_id)
-    if verdict in ("ACCEPTED", "REPLAY"):
-        request.told = Told(value, key.name if key else None, task_id)
     if verdict != "ACCEPTED":
         raise _refusal(verdict, value, key is not None and key.from_client)
+    request.told = Told(value, key.name if key else None, task_id)
 
 
 def _refusal(verdict: str, value: str, from_client: bool) -> Exception:
