@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
-import anyio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH
 from taskqueue.correlation import is_valid, new_id
 from taskqueue.reliability import doubts, intake
+from taskqueue.reliability.intake import Intake
 from taskqueue.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger("taskqueue")
@@ -45,9 +46,18 @@ class CorrelationMiddleware:
         level = logging.DEBUG if scope["path"] in (HEALTH_PATH, LIVE_PATH) else logging.INFO  # asked all the time
         logger.log(level, "Request started: %s %s", scope["method"], scope["path"], extra=about)
 
+        watcher: asyncio.Task[None] | None = None
+
+        async def watched_receive() -> Message:
+            nonlocal watcher
+            message = await receive()
+            if scope["method"] == "POST" and watcher is None and not message.get("more_body"):
+                watcher = asyncio.create_task(_watch(receive, request))
+            return message
+
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if request.told and await _has_hung_up(receive):
+                if request.told and request.hung_up:
                     doubts.add(request.told, correlation_id)
                 message["headers"] = [*message.get("headers", []), (HEADER_BYTES, correlation_id.encode())]
                 duration_ms = round((time.perf_counter() - started) * 1000, 3)
@@ -55,16 +65,18 @@ class CorrelationMiddleware:
                 logger.log(level, "Request completed: %s", message["status"], extra=extra)
             await send(message)
 
-        await self.app(scope, receive, send_with_id)
+        try:
+            await self.app(scope, watched_receive, send_with_id)
+        finally:
+            if watcher is not None:
+                watcher.cancel()
 
 
-async def _has_hung_up(receive: Receive) -> bool:
-    """Tell whether the client has closed the connection, so that it will not read the answer."""
-    with anyio.CancelScope() as scope:
-        scope.cancel()  # do not wait for the client to do anything
-        message = await receive()
-        return bool(message["type"] == "http.disconnect")
-    return False
+async def _watch(receive: Receive, request: Intake) -> None:
+    """Note when the client closes the connection: it will not read the answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    request.hung_up = True
 
 
 class BodyLimitMiddleware:

@@ -133,13 +133,18 @@ def test_a_task_that_its_client_was_not_told_of_is_taken_back(
     router = APIRouter()
 
     @router.post("/accept", status_code=201)
-    def accept() -> None:
-        ledger.accept("t-1", "a.task", {}, "high")
+    async def accept(data: dict[str, int]) -> None:
+        ledger.accept("t-1", "a.task", data, "high")
+        await asyncio.sleep(0)  # an answer takes a moment
 
     async def ask() -> list[int]:
         sent: list[int] = []
 
+        incoming = [{"type": "http.request", "body": b'{"seed": 7}', "more_body": False}]
+
         async def receive() -> dict[str, Any]:
+            if incoming:
+                return incoming.pop()
             if not hung_up:
                 await asyncio.Event().wait()
             return {"type": "http.disconnect"}
@@ -147,7 +152,7 @@ def test_a_task_that_its_client_was_not_told_of_is_taken_back(
         async def send(message: Any) -> None:
             sent.append(message.get("status"))
 
-        headers = [(b"x-retry-key", b"r-1")]
+        headers = [(b"x-retry-key", b"r-1"), (b"content-type", b"application/json")]
         scope = {"type": "http", "method": "POST", "path": "/accept", "headers": headers, "query_string": b""}
         await web.create_app(router)(scope, receive, send)
         return sent

@@ -31,13 +31,14 @@ class Told(NamedTuple):
 class Intake:
     """One request: `ends` is when no answer is waited for any more, in seconds since the epoch, `keys` the
     values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request.
-    `told` is set when the task is accepted."""
+    `told` is set when the task is accepted, `hung_up` when nobody waits for the answer any more."""
 
     request_id: str = ""
     ends: float | None = None
     keys: tuple[str, ...] = ()
     retry_key: str = ""
     told: Told | None = None
+    hung_up: bool = False
 
 
 _current: contextvars.ContextVar[Intake | None] = contextvars.ContextVar("intake", default=None)
