@@ -212,8 +212,8 @@ def test_check_says_when_lines_cannot_be_told_apart() -> None:
 
 def test_of_an_edited_layer_nothing_is_expected() -> None:
     check(a_run(None, "11?00", "kkumm"))
-    with pytest.raises(ClewError, match="worker is kept, expected missing"):
-        check(a_run(None, "11?00", "kkumk"))
+    with pytest.raises(ClewError, match=r"truth table: worker is kept, expected missing\. "):
+        check(a_run(None, "11?00", "kkkmk"))
 
 
 def test_what_to_type_for_a_run() -> None:

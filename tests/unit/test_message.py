@@ -99,7 +99,12 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def server(monkeypatch: pytest.MonkeyPatch) -> fakeredis.FakeServer:
     """A Redis in which three workers have their key; none is blocked in a BRPOP."""
     server = fakeredis.FakeServer()
-    monkeypatch.setattr(message, "redis_client", lambda stack, text: fakeredis.FakeRedis(server=server))
+
+    def connect(stack: Stack, text: bool) -> fakeredis.FakeRedis:
+        assert stack.ports[REDIS]
+        return fakeredis.FakeRedis(server=server, decode_responses=text)
+
+    monkeypatch.setattr(message, "redis_client", connect)
     monkeypatch.setattr(message, "_brpop_outstanding", lambda client: False)
     monkeypatch.setattr(message, "driver_of", lambda stack: None)
     monkeypatch.setattr(message.freshness, "require_current", lambda stack, driver: None)
@@ -186,14 +191,21 @@ def test_the_message_is_found_among_foreign_ones(
     for queue in QUEUES:
         redis.rpush(queue, *BROKEN[1:], envelope({"correlation_id": "MINE"}, "task-0"))
 
-    def send(*_: object) -> client.Answer:
-        redis.lpush("medium", envelope({"data": {}, "correlation_id": "MINE"}))
+    checked, sent = [], []
+    monkeypatch.setattr(message, "driver_of", lambda stack: ("driver of", stack))
+    monkeypatch.setattr(message.freshness, "require_current", lambda *what: checked.append(what))
+
+    def send(*what: object) -> client.Answer:
+        sent.append(what)
+        redis.rpush("medium", envelope({"data": {}, "correlation_id": "MINE"}))
         return client.Answer("MINE", 1000.0, 20.0, 201, "MINE", {"task_id": "task-1"})
 
     monkeypatch.setattr(client, "send_task", send)
 
-    found = message.message(stack, "MINE")
+    found = message.message(stack, "MINE", {"a": 1})
 
+    assert checked == [(stack, ("driver of", stack))]
+    assert sent == [(stack, "MINE", {"a": 1})]
     assert found == {
         "sent_id": "MINE",
         "task_id": "task-1",
@@ -212,8 +224,11 @@ def test_a_message_that_does_not_turn_up_is_an_error(stack: Stack, monkeypatch: 
     answer = client.Answer("MINE", 1000.0, 20.0, 201, "MINE", {"task_id": "task-1"})
     monkeypatch.setattr(client, "send_task", lambda *_: answer)
 
-    with pytest.raises(ClewError, match="task task-1 is not on any queue"):
+    with pytest.raises(ClewError) as failed:
         message.message(stack, "MINE")
+
+    assert failed.value.message == "The message of task task-1 is not on any queue."
+    assert failed.value.next_step == stack.command("status")
 
 
 def test_a_client_gives_up_soon_and_answers_with_text_or_bytes(stack: Stack) -> None:

@@ -119,6 +119,14 @@ def test_an_id_that_was_kept_is_found_among_others() -> None:
     assert [hop.verdict for hop in found] == ["kept"] * 5
 
 
+def test_two_requests_with_one_id_at_the_same_time_kept_it_both() -> None:
+    others = request_lines(["MINE"] * 5, "task-2", at=1000.001)
+
+    found = hops(request_lines(["MINE"] * 5, "task-1") + others)
+
+    assert [(hop.verdict, hop.candidates) for hop in found] == [("kept", 2)] * 3 + [("kept", 1)] * 2
+
+
 def test_the_server_that_queued_the_task_narrows_the_hops_before_it() -> None:
     others = request_lines(["X", None, None, None, None], "task-2", at=1000.001, server="fastapi-server-2")
 
