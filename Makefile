@@ -88,7 +88,7 @@ bench-up: test-packages ## time until nine containers are healthy, compared
 drill: run-packages ## test a claim (NAME=… ON=stock SEED=7 REPEAT=20 SHORT=1)
 	@$(CLEW) drill
 
-drills: run-packages ## test all claims (RECORD=1); exit 1 if one is false, 2 if not known
+drills: run-packages ## test all claims (RECORD=1); exit 1: one is false, 2: not known
 	@$(CLEW) drills
 
 # --- the site ----------------------------------------------------------------------------------------------------------
