@@ -16,6 +16,7 @@ SOURCES = (
     "stack/clew/ladder/*.toml",
     "stack/taskqueue/**/*",
     "stack/nginx/*.conf",
+    "stack/redis/*.conf",
     "stack/compose.yaml",
     "Makefile",
 )
