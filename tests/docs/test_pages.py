@@ -78,7 +78,7 @@ def test_first_load_is_light(open_page, browser, site, name):
 def test_search_finds_and_leads_there(open_page):
     page = open_page()
     page.keyboard.press("/")
-    page.keyboard.type("idempotency")
+    page.keyboard.type("restaurant")
     first = page.locator(".md-search-result__link").first
     expect(first).to_contain_text("three IDs")
     first.click()
