@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -158,3 +159,18 @@ def test_a_claim_waits_until_redis_is_back(redis: Redis, monkeypatch: pytest.Mon
     monkeypatch.setattr(ledger, "claim", claim)
     assert run("t") == "SUCCESS"
     assert lease.OWNER.partition("/")[0]
+
+
+@pytest.mark.parametrize(("age", "code"), [(0.0, "SERVER_ERROR_BROKER_DOWN"), (1.2, "SERVER_ERROR_OUTCOME_UNKNOWN")])
+def test_a_second_server_without_redis_does_not_say_that_the_task_is_refused(
+    redis: Redis, away: Callable[[bool], pytest.MonkeyPatch], age: float, code: str
+) -> None:
+    patch = away(False)
+    intake.begin("r-1", [(b"x-request-start", f"t={time.time() - age:.3f}".encode())])
+    for _ in range(breaker.REDIS_FAILURES + 1):
+        with pytest.raises(Refused) as refused:
+            accept("t")
+        assert refused.value.code == code
+    patch.undo()
+    doubts.settle()
+    intake._current.set(None)

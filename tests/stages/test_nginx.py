@@ -109,6 +109,27 @@ def test_a_server_that_was_killed_is_passed_over(api: httpx.Client, stage_5: Up)
     assert ["502", "201"] in all_tries
 
 
+@pytest.mark.parametrize(
+    ("hung", "status", "code"), [(0, 503, "SERVER_ERROR_NO_SERVER"), (1, 504, "SERVER_ERROR_OUTCOME_UNKNOWN")]
+)
+def test_only_where_no_server_can_have_accepted_it_a_request_is_refused(
+    api: httpx.Client, stage_5: Up, hung: int, status: int, code: str
+) -> None:
+    for number, server in enumerate(API_SERVERS):
+        (stage_5.driver.pause if number < hung else stage_5.driver.kill)(server)
+    try:
+        answer = api.post("/api/v1/tasks", json=client.request_body(), headers={"X-Request-ID": f"nobody-{hung}"})
+    finally:
+        for server in API_SERVERS:
+            stage_5.driver.start(server)
+    for server in API_SERVERS:
+        ready(stage_5, server)
+
+    assert (answer.status_code, answer.json()["status"], answer.json()["code"]) == (status, status, code)
+    assert answer.json()["correlation_id"] == answer.headers["X-Request-ID"] == f"nobody-{hung}"
+    assert len(answer.headers.get_list("Retry-After")) == 1
+
+
 def test_a_repeated_key_is_answered_with_the_first_task_by_any_server(api: httpx.Client) -> None:
     headers = {"Idempotency-Key": f'"{uuid.uuid4()}"'}
     answers = [answer for _, answer in sent_to_each_server(api, headers)]

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from taskqueue import broker
 from taskqueue.reliability import keys
+from taskqueue.reliability.intake import Intake
 from taskqueue.reliability.refusals import Refused
 
 logger = logging.getLogger("taskqueue")
@@ -30,26 +31,29 @@ _redis = CircuitBreaker(REDIS_FAILURES, REDIS_PROBE_SECONDS, AWAY, name="redis")
 
 
 @contextmanager
-def guarding_redis(request_id: str) -> Iterator[None]:
+def guarding_redis(request: Intake) -> Iterator[None]:
     """Count what Redis does in the block; after three failures in a row, refuse for a second without asking it.
 
     Raises:
         Refused: Redis is away, as far as this process knows.
     """
     if _redis.opened:
-        raise broker_down()
+        raise broker_down(request)
     before = _redis.state
     try:
         with _redis:
             yield
     finally:
         if (after := _redis.state) != before:
-            told("redis", before, after, request_id)
+            told("redis", before, after, request.request_id)
 
 
-def broker_down() -> Refused:
-    """Return the refusal of a request while Redis is away."""
-    return Refused("SERVER_ERROR_BROKER_DOWN", "The broker does not answer; try again in a few seconds.", 2)
+def broker_down(request: Intake) -> Refused:
+    """Return the refusal of a request while Redis is away; it is none if another server may have accepted the task."""
+    if request.is_first_try:
+        return Refused("SERVER_ERROR_BROKER_DOWN", "The broker does not answer; try again in a few seconds.", 2)
+    detail = "The broker does not answer, but the task may be accepted: send it again with the same Idempotency-Key."
+    return Refused("SERVER_ERROR_OUTCOME_UNKNOWN", detail, 2)
 
 
 def told(name: str, before: str, after: str, request_id: str | None) -> None:

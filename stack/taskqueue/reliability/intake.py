@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 # How long a request is worth an answer: then nginx gives up (proxy_next_upstream_timeout).
 BUDGET_SECONDS = 3.0
+TRY_SECONDS = 0.9  # a little less than nginx waits for one server (proxy_read_timeout)
 STARTED = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 
@@ -31,7 +32,8 @@ class Told(NamedTuple):
 class Intake:
     """One request: `ends` is when no answer is waited for any more, in seconds since the epoch, `keys` the
     values of each Idempotency-Key header, `retry_key` the same for each server that nginx tries for this request.
-    `told` is set when the task is accepted, `hung_up` when nobody waits for the answer any more."""
+    `told` is set when the task is accepted, `hung_up` when nobody waits for the answer any more. Unless this is the
+    first try, another server may have accepted the task already."""
 
     request_id: str = ""
     ends: float | None = None
@@ -39,6 +41,7 @@ class Intake:
     retry_key: str = ""
     told: Told | None = None
     hung_up: bool = False
+    is_first_try: bool = True
 
 
 _current: contextvars.ContextVar[Intake | None] = contextvars.ContextVar("intake", default=None)
@@ -52,14 +55,15 @@ def current() -> Intake:
 def begin(request_id: str, headers: Iterable[tuple[bytes, bytes]]) -> Intake:
     """Return the intake of a request, and set it for what runs in this context. Header names are in lower case."""
     keys, retry_key, now = [], "", time.time()
-    ends = now + BUDGET_SECONDS
+    started = now
     for name, value in headers:
         if name == b"idempotency-key":
             keys.append(value.decode("latin-1"))
         elif name == b"x-retry-key":
             retry_key = value.decode("latin-1")
         elif name == b"x-request-start" and (found := STARTED.fullmatch(value.decode("latin-1"))):
-            ends = min(float(found[1]), now) + BUDGET_SECONDS
-    intake = Intake(request_id, ends, tuple(keys), retry_key)
+            started = min(float(found[1]), now)
+    ends, is_first_try = started + BUDGET_SECONDS, now - started < TRY_SECONDS
+    intake = Intake(request_id, ends, tuple(keys), retry_key, is_first_try=is_first_try)
     _current.set(intake)
     return intake

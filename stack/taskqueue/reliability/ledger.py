@@ -96,12 +96,12 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
         key.seconds if key else 0,
     ]
     try:
-        with breaker.guarding_redis(request.request_id):
+        with breaker.guarding_redis(request):
             answer = _accept(keys=[*names, key.name if key else keys.TASKS], args=arguments)
     except breaker.AWAY as error:
         doubts.add(Told(task_id, key.name if key else None, task_id), request.request_id)  # the script may have run
         logger.error("Redis does not answer: %s", error, extra={"request_id": request.request_id})
-        raise breaker.broker_down() from None
+        raise breaker.broker_down(request) from None
     verdict, value, before, after = answer
     if before != after:
         breaker.told("admission", before, after, request.request_id)
