@@ -318,13 +318,15 @@ def test_open_stays_open_until_half_of_it_is_done_then_one_probe_decides(
     assert moves == [("closed", "open"), ("open", "half-open"), ("half-open", "closed")]
 
 
-@pytest.mark.parametrize("end", ["FAILURE", "cancelled"])
+@pytest.mark.parametrize("end", ["FAILURE", "cancelled", "withdrawn"])
 def test_a_probe_that_does_not_succeed_opens_it_again(redis: Redis, limit: int, end: str) -> None:
     fill(limit + 1)
     finish(*[f"fill-{number}" for number in range(limit // 2)])
     accept("probe")
     if end == "cancelled":
         ledger.cancel("probe")
+    elif end == "withdrawn":
+        ledger.withdraw(Told("probe", None, "probe"))
     else:
         finish("probe", status=end)
 
@@ -368,6 +370,15 @@ def test_a_refused_task_is_withdrawn_with_its_key(redis: Redis) -> None:
     assert ledger.withdraw(Told("t", name, "t")) == "WITHDRAWN"
     assert redis.keys("*") == []
     assert ledger.withdraw(Told("t", name, "t")) == "ABSENT"
+
+
+def test_a_task_that_waits_for_its_next_run_is_not_withdrawn(redis: Redis) -> None:
+    for task_id, wait in (("lost its worker", None), ("waits for a retry", 60)):
+        accept(task_id)
+        ledger.claim(task_id, OWNER)
+        ledger.release(task_id, OWNER, wait)
+        assert ledger.withdraw(Told(task_id, None, task_id)) == "KEPT"
+        assert status(task_id) == "STARTED"
 
 
 def test_a_task_is_kept_when_it_runs_or_another_server_has_answered_for_it(redis: Redis) -> None:

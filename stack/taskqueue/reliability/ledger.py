@@ -158,8 +158,9 @@ def cancel(task_id: str) -> str:
 
 def withdraw(told: Told) -> str:
     """Take back a task that its client was not told of: WITHDRAWN, ABSENT, or KEPT."""
-    names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, broker.state_key(told.task_id), told.key or keys.TASKS]
-    return str(_withdraw(keys=names, args=[told.task_id, told.teller if told.key else ""]))
+    names = [keys.TASKS, keys.ACCEPTED, keys.ATTEMPTS, keys.DUE, broker.state_key(told.task_id), keys.BREAKER]
+    arguments = [told.task_id, told.teller if told.key else ""]
+    return str(_withdraw(keys=[*names, told.key or keys.TASKS], args=arguments))
 
 
 def entry_of(task_id: str) -> Entry | None:
