@@ -83,19 +83,32 @@ def test_a_forged_message_runs_nothing(redis: Redis) -> None:
     assert redis.keys("*") == []
 
 
-@pytest.mark.parametrize("holder", [None, "celery-worker-1/another boot"])
-def test_the_claim_of_a_dead_process_does_not_count(redis: Redis, holder: str | None) -> None:
+def test_the_claim_of_a_process_that_was_replaced_does_not_count(redis: Redis) -> None:
     accept("t")
     ledger.claim("t", OWNER)
-    if holder:
-        lease(redis, holder)
+    lease(redis, "celery-worker-1/another boot")
 
     assert ledger.claim("t", OTHER) == ("RUN", 2)
 
 
+@pytest.mark.parametrize("claimer", [OWNER, OTHER])
+def test_after_an_outage_that_outlasts_the_leases_a_task_that_runs_is_not_claimed_again(
+    redis: Redis, claimer: str
+) -> None:
+    lease(redis, OWNER)
+    accept("t")
+    ledger.claim("t", OWNER)
+    redis.delete(f"{LEASE_KEY}celery-worker-1")
+
+    assert ledger.claim("t", claimer) == ("BUSY", 0)
+
+
 def test_the_fifth_run_is_poison(redis: Redis) -> None:
     accept("t")
-    runs = [ledger.claim("t", f"w/{number}") for number in range(5)]
+    runs = []
+    for _ in range(5):
+        runs.append(ledger.claim("t", OWNER))
+        ledger.release("t", OWNER)
 
     assert runs == [("RUN", 1), ("RUN", 2), ("RUN", 3), ("RUN", 4), ("POISON", 5)]
 

@@ -1,5 +1,6 @@
 -- Claim a task for a worker: RUN; or GONE (finished, cancelled, never accepted), EARLY (its retry is not due yet), BUSY
--- (a living worker runs it), POISON (it has ended too many runs). Returns verdict, number of this run.
+-- (a worker runs it that may be alive), POISON (it has ended too many runs). Returns verdict, number of this run.
+-- A lease that is absent proves nothing: after an outage of Redis nobody has one. The reconciler looks more than once.
 -- KEYS: tasks, running, attempts, due, state   ARGV: task ID, owner, prefix of leases, most runs, state, its seconds
 local tasks, running, attempts, due, state = unpack(KEYS)
 local id, owner, lease, most, started, state_ttl = unpack(ARGV)
@@ -8,7 +9,8 @@ if redis.call('HEXISTS', tasks, id) == 0 then return {'GONE', 0} end
 local holder = redis.call('HGET', running, id)
 if holder then
   local name = string.match(holder, '^(.-)/')
-  if redis.call('GET', lease .. name) == holder then return {'BUSY', 0} end
+  local living = redis.call('GET', lease .. name)
+  if not living or living == holder then return {'BUSY', 0} end
 end
 local at = string.match(redis.call('HGET', due, id) or '', '^(%d+)/')
 local time = redis.call('TIME')
