@@ -148,12 +148,25 @@ def test_a_waiting_task_is_cancelled_and_never_runs(redis: Redis) -> None:
 
 
 def test_a_running_task_that_is_cancelled_does_not_run_again_and_keeps_its_state(redis: Redis) -> None:
+    lease(redis, OWNER)
     accept("t")
     ledger.claim("t", OWNER)
 
     assert ledger.cancel("t") == "RUNNING"
     assert status("t") == "STARTED"
     assert ledger.claim("t", OTHER) == ("GONE", 0)
+
+
+@pytest.mark.parametrize("successor", [None, "celery-worker-1/another boot"])
+def test_a_cancelled_task_whose_worker_is_dead_has_a_final_state(redis: Redis, successor: str | None) -> None:
+    accept("t")
+    ledger.claim("t", OWNER)
+    if successor:
+        lease(redis, successor)
+
+    assert ledger.cancel("t") == "RUNNING"  # its worker is told all the same: it may only have been slow
+    assert status("t") == "REVOKED"
+    assert ledger_keys(redis) == []
 
 
 # --- a request's deadline and keys ---------------------------------------------------------------------------------
@@ -360,6 +373,14 @@ def test_after_a_minute_another_probe_may_try(redis: Redis, limit: int) -> None:
         accept("the probe has not come back")
     redis.hset(keys.BREAKER, "since", 0)
     accept("another minute later")
+
+
+def test_a_clock_that_was_set_back_does_not_keep_the_breaker_half_open(redis: Redis, limit: int) -> None:
+    redis.hset(keys.BREAKER, mapping={"state": "half-open", "since": int((time.time() + 3600) * 1000), "probe": "lost"})
+
+    accept("probe")
+
+    assert redis.hget(keys.BREAKER, "probe") == "probe"
 
 
 def test_a_repeated_key_is_answered_even_when_the_queue_is_full(redis: Redis, limit: int) -> None:

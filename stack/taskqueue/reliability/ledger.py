@@ -153,7 +153,7 @@ def cancel(task_id: str) -> str:
     """Cancel a task: WAITING (it will never run), RUNNING (tell its worker to stop), or GONE (not in the ledger)."""
     names = [keys.TASKS, keys.ACCEPTED, keys.RUNNING, keys.ATTEMPTS, keys.DUE, broker.state_key(task_id), keys.BREAKER]
     revoked = broker.encoded_state(task_id, "REVOKED")
-    return str(_cancel(keys=names, args=[task_id, revoked, RESULT_TTL_SECONDS]))
+    return str(_cancel(keys=names, args=[task_id, revoked, RESULT_TTL_SECONDS, LEASE_KEY]))
 
 
 def withdraw(told: Told) -> str:

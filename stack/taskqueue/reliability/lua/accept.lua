@@ -23,6 +23,7 @@ if tonumber(deadline) > 0 and now > tonumber(deadline) then return {'LATE', '', 
 local waiting = redis.call('HLEN', tasks) - redis.call('HLEN', running)
 local at = redis.call('HMGET', breaker, 'state', 'since')
 local before, since = at[1] or 'closed', tonumber(at[2] or 0)
+if since > now then since = 0 end  -- the clock was set back
 local after = before
 if before == 'closed' then
   if waiting >= limit then after = 'open' end
