@@ -57,7 +57,7 @@ CODES = {
     ),
     "SERVER_ERROR_BROKER_DOWN": Code(503, "Redis does not answer", "Wait as Retry-After says."),
     "SERVER_ERROR_BROKER_FULL": Code(
-        503, "Redis cannot write: its memory or disk is full", "Make room; then try again."
+        503, "Redis cannot write: its memory or disk is full, or nearly so", "Make room; then try again."
     ),
     "SERVER_ERROR_TOO_LATE": Code(504, "The request waited too long for a server and was not accepted", "Try again."),
     "SERVER_ERROR_NOT_READY": Code(

@@ -393,6 +393,22 @@ def test_a_repeated_key_is_answered_even_when_the_queue_is_full(redis: Redis, li
         accept("second")
 
 
+@pytest.fixture
+def nearly_full(redis: Redis) -> Iterator[Redis]:
+    used = redis.info("memory")["used_memory"]
+    redis.config_set("maxmemory", int(used / 0.9))
+    yield redis
+    redis.config_set("maxmemory", 0)
+
+
+def test_the_memory_that_accepted_tasks_need_to_end_is_not_given_to_new_ones(nearly_full: Redis) -> None:
+    with pytest.raises(Refused) as refused:
+        accept("t")
+
+    assert refused.value.code == "SERVER_ERROR_BROKER_FULL"
+    assert ledger_keys(nearly_full) == []
+
+
 # --- withdrawing ---------------------------------------------------------------------------------------------------
 
 

@@ -108,5 +108,6 @@ def redis(monkeypatch):
     """A Redis in this process, empty, in place of the one that the services ask."""
     client = fakeredis.FakeRedis(server=fakeredis.FakeServer(), decode_responses=True)
     monkeypatch.setattr(broker, "client", client)
+    monkeypatch.setattr(breaker, "MEMORY_SHARE", 0)  # this Redis does not know INFO; the one in tests/lua does
     breaker._redis.reset()
     return client

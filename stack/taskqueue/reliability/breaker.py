@@ -23,6 +23,7 @@ logger = logging.getLogger("taskqueue")
 
 WAITING_LIMIT = 500
 PROBE_AFTER_SECONDS = 60
+MEMORY_SHARE = 0.8  # of Redis's maxmemory; the rest is for messages, claims and results
 REDIS_FAILURES = 3
 REDIS_PROBE_SECONDS = 1
 AWAY = (ConnectionError, TimeoutError)

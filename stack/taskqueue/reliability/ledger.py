@@ -69,7 +69,8 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
 
     Raises:
         AlreadyAccepted: the request's idempotency key and payload have led to a task before.
-        Refused: the queue is full, Redis is away, the request is too old, or its key is malformed or used differently.
+        Refused: the queue or Redis's memory is full, Redis is away, the request is too old, or its key is malformed or
+            used differently.
         redis.RedisError: Redis has answered with an error, as when its disk is full.
     """
     if not settings.durable:
@@ -94,6 +95,7 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
         breaker.PROBE_AFTER_SECONDS,
         fingerprint,
         key.seconds if key else 0,
+        breaker.MEMORY_SHARE,
     ]
     try:
         with breaker.guarding_redis(request):
@@ -119,6 +121,9 @@ def _refusal(verdict: str, value: str, from_client: bool) -> Exception:
     if verdict == "FULL":
         detail = f"{value} tasks are waiting and the limit is {breaker.WAITING_LIMIT}: try again later."
         return Refused("SERVER_ERROR_QUEUE_FULL", detail, 5)
+    if verdict == "NO_MEMORY":
+        detail = f"The broker's memory is more than {breaker.MEMORY_SHARE:.0%} full. Make room; then try again."
+        return Refused("SERVER_ERROR_BROKER_FULL", detail, 10)
     return _too_late()
 
 

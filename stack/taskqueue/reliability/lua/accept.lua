@@ -1,10 +1,12 @@
--- Accept a task, or say why not: REPLAY, MISMATCH, LATE, FULL. Returns verdict, value, the breaker's old and new state.
+-- Accept a task, or say why not: REPLAY, MISMATCH, LATE, NO_MEMORY, FULL.
+-- Returns verdict, value, the breaker's old and new state.
 -- Whoever accepts or replays is the key's teller: the last one to tell the client that its task is accepted.
 -- KEYS: tasks, accepted, running, breaker, state, idempotency key (without one: the tasks again)
 -- ARGV: task ID, entry, state, seconds the state is kept, deadline in ms (0: none), limit, seconds until a probe,
---       fingerprint ("" without an idempotency key), seconds the key is kept
+--       fingerprint ("" without an idempotency key), seconds the key is kept,
+--       share of Redis's maxmemory for new tasks (0: not limited)
 local tasks, accepted, running, breaker, state, key = unpack(KEYS)
-local id, entry, pending, state_ttl, deadline, limit, probe_after, fingerprint, key_ttl = unpack(ARGV)
+local id, entry, pending, state_ttl, deadline, limit, probe_after, fingerprint, key_ttl, share = unpack(ARGV)
 limit = tonumber(limit)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -19,6 +21,14 @@ if fingerprint ~= '' then
 end
 
 if tonumber(deadline) > 0 and now > tonumber(deadline) then return {'LATE', '', '', ''} end
+
+-- When Redis is full, it refuses a claim and a result too, so what was accepted would never end.
+if tonumber(share) > 0 then
+  local memory = redis.call('INFO', 'memory')
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+  local most = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+  if most > 0 and used > most * share then return {'NO_MEMORY', '', '', ''} end
+end
 
 local waiting = redis.call('HLEN', tasks) - redis.call('HLEN', running)
 local at = redis.call('HMGET', breaker, 'state', 'since')
