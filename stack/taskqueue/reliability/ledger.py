@@ -80,7 +80,7 @@ def accept(task_id: str, task_name: str, kwargs: dict[str, Any], queue: str) -> 
     key = idempotency.key_of(request)
     now = time.time()
     ends = request.ends or now + intake.BUDGET_SECONDS
-    if request.hung_up or now > ends:  # without a word to Redis: there may be many, and nobody reads the answer
+    if request.hung_up or now > ends:  # without asking Redis: there may be many, and nobody reads the answer
         raise _too_late()
     latest = min(now + SCRIPT_SECONDS, ends)
     fingerprint = idempotency.fingerprint(task_name, kwargs, queue) if key else ""

@@ -1,8 +1,9 @@
 """Sends again what is accepted and neither runs on a living worker nor has a message.
 
-Every worker looks once in a while, one of them at a time has the lead. Nothing is sent again after one look: a message
-is in neither place for a moment whenever it is fetched. One message too many does no harm, because a task runs only
-with a claim.
+Every worker looks once a second, and one of them at a time has the lead. A task is sent again after one look only if
+its worker has another process now, which proves that the old one is dead. Everything else takes more looks in a row: a
+message that is being fetched is on no queue for a moment. An extra message does no harm, because a task runs only with
+a claim.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ logger = logging.getLogger("taskqueue")
 
 LOOK_SECONDS = 1.0
 LEAD_SECONDS = 3  # then another worker takes the lead
-YOUNG_SECONDS = 2  # so long a message may be on its way
+YOUNG_SECONDS = 2  # a message may be on its way for this long
 REPLACED_LOOKS, EXPIRED_LOOKS, MISSING_LOOKS, DISOWN_LOOKS = 1, 2, 3, 3
-FULL_LOOK_EVERY = 10  # messages of cancelled tasks can hide in the counts that one is missing
+FULL_LOOK_EVERY = 10  # looks; the counts alone do not always show that a message is missing
 UNACKED, UNACKED_INDEX = "unacked", "unacked_index"  # kombu's names
 
 
@@ -146,7 +147,7 @@ class Reconciler:
         return {task_id: looks[state] for task_id, state in states.items() if state != "alive"}
 
     def missing(self, view: View) -> bool:
-        """Tell whether more tasks wait than there are messages; fewer do not show, as long as others are too many."""
+        """Tell whether there are fewer messages than tasks that wait. Messages of cancelled tasks can hide it."""
         later = sum(at > view.now for at, _ in view.due.values())
         return view.accepted - len(view.running) - later > view.queued
 
