@@ -79,7 +79,7 @@ def all() -> list[dict[str, Any]]:
 
 
 def requeue(letter_id: str) -> dict[str, Any]:
-    """Send a dead letter again; return it as `all` does. A task goes back into the ledger, and its runs are counted from one.
+    """Send a dead letter again; return it as `all` does. A task is accepted again, its runs counted from one.
 
     Raises:
         KeyError: there is no such dead letter.
