@@ -78,6 +78,17 @@ def test_a_task_is_claimed_once_and_leaves_nothing_behind_when_it_is_finished(re
     assert ledger_keys(redis) == []
 
 
+@pytest.mark.parametrize("final", ["SUCCESS", "FAILURE", "REVOKED"])
+def test_a_task_that_has_its_final_state_does_not_run_again(redis: Redis, final: str) -> None:
+    accept("t")
+    ledger.claim("t", OWNER)
+    broker.write_state("t", final)
+    ledger.release("t", OWNER)
+
+    assert ledger.claim("t", OTHER) == ("DONE", 0)
+    assert status("t") == final
+
+
 def test_a_forged_message_runs_nothing(redis: Redis) -> None:
     assert ledger.claim("forged", OWNER) == ("GONE", 0)
     assert redis.keys("*") == []

@@ -152,12 +152,13 @@ def test_a_line_separator_in_a_path_makes_no_second_line(stage_5: Up) -> None:
 
 
 def test_every_line_of_a_request_and_of_refused_ones_is_one_json_object(stage_5: Up) -> None:
+    before = set(all_texts(stage_5))  # nginx's own error log is not JSON, and other tests kill servers
     for sent in UNUSABLE.values():
         refused = post(stage_5.stack.port, b"{", sent)
         lines_of(stage_5, refused.ids[0])
     trace(stage_5.stack, "every-line", driver=stage_5.driver)
 
-    texts = all_texts(stage_5)
+    texts = [text for text in all_texts(stage_5) if text not in before]
 
     assert sum("every-line" in text for text in texts) > 5
     for text in texts:

@@ -67,5 +67,13 @@ def _settle_all() -> None:
     while True:
         _added.wait()
         _added.clear()
-        while settle():
+        while _settle_or_log():
             pause.wait(EVERY_SECONDS)
+
+
+def _settle_or_log() -> int:
+    try:
+        return settle()
+    except Exception:  # this thread must outlive any mistake in here
+        logger.exception("Not settled: a fault of this service")
+        return len(_doubts)

@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """RUN, or why not: GONE, BUSY, EARLY, POISON; `run` counts the runs, from 1."""
+    """RUN, or why not: GONE, DONE, BUSY, EARLY, POISON; `run` counts the runs, from 1."""
 
     verdict: str
     run: int

@@ -148,9 +148,10 @@ class DockerDriver:
             self._docker("kill", container.id)
 
     def stop(self, service: str) -> None:
+        container = self._thawed(service)
         described = composefile.read(self.stack.folder, self.stack.compose_environment)[service]
         seconds = described.stop_seconds  # said here, since the container may be older than the file
-        self._docker("stop", "--time", f"{seconds:.0f}", self._thawed(service).id, seconds=seconds + 30)
+        self._docker("stop", "--time", f"{seconds:.0f}", container.id, seconds=seconds + 30)
 
     def start(self, service: str) -> None:
         container = self._thawed(service)

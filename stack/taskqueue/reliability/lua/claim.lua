@@ -1,11 +1,14 @@
--- Claim a task for a worker: RUN; or GONE (finished, cancelled, never accepted), EARLY (its retry is not due yet), BUSY
--- (a worker runs it that may be alive), POISON (it has ended too many runs). Returns verdict, number of this run.
+-- Claim a task for a worker: RUN; or GONE (finished, cancelled, never accepted), DONE (it has its final state, and is
+-- about to leave the ledger), EARLY (its retry is not due yet), BUSY (a worker runs it that may be alive), POISON (it has
+-- ended too many runs). Returns verdict, number of this run.
 -- A lease that is absent proves nothing: after an outage of Redis nobody has one. The reconciler looks more than once.
 -- KEYS: tasks, running, attempts, due, state   ARGV: task ID, owner, prefix of leases, most runs, state, its seconds
 local tasks, running, attempts, due, state = unpack(KEYS)
 local id, owner, lease, most, started, state_ttl = unpack(ARGV)
 
 if redis.call('HEXISTS', tasks, id) == 0 then return {'GONE', 0} end
+local status = string.match(redis.call('GET', state) or '', '"status": "(%u+)"')
+if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then return {'DONE', 0} end
 local holder = redis.call('HGET', running, id)
 if holder then
   local name = string.match(holder, '^(.-)/')
