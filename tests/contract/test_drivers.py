@@ -28,7 +28,7 @@ def state(up: Up, service: str) -> str:
 
 
 def main_process(up: Up, service: str) -> psutil.Process:
-    """Return the main process of a service; a container's first process is an init, which started it."""
+    """Return the main process of a service: a container's first one is an init, and the oldest that it started."""
     if isinstance(up.driver, LocalDriver):
         own = up.driver.processes()
         supervisor = next(process for process in own if "supervise.py" in " ".join(process.cmdline()))
@@ -36,7 +36,8 @@ def main_process(up: Up, service: str) -> psutil.Process:
     assert isinstance(up.driver, DockerDriver)
     command = ["docker", "inspect", "--format", "{{.State.Pid}}", up.driver._container(service).id]
     init = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-    return psutil.Process(int(init.stdout)).children()[0]
+    children = psutil.Process(int(init.stdout)).children()  # what a health check leaves behind is among them
+    return min(children, key=lambda child: child.create_time())
 
 
 def words_of(process: psutil.Process) -> str:
