@@ -88,7 +88,7 @@ bench-up: test-packages ## time until nine containers are healthy, compared
 drill: run-packages ## test a claim (NAME=… ON=stock SEED=7 REPEAT=20 SHORT=1)
 	@$(CLEW) drill
 
-drills: run-packages ## test all claims (RECORD=1); exit 1: one is false, 2: not known
+drills: run-packages ## test all claims (ON=stock SHORT=1 RECORD=1)
 	@$(CLEW) drills
 
 # --- the site ----------------------------------------------------------------------------------------------------------

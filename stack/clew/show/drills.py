@@ -25,7 +25,7 @@ def announce(drill: Drill, on: str, seed: int, short: bool) -> None:
     form = ", short form" if short else ""
     out.print(shown(f"Drill {drill.name} with {NAMES[on]}, seed {seed}{form}", "bold"))
     sentence(f"Claim: {drill.claim}")
-    sentence("What should happen:")
+    sentence("What should happen, here with smaller numbers:" if short else "What should happen:")
     for line in drill.should:
         sentence(f"  - {line}", indent=4)
     if on == "stock":
