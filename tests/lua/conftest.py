@@ -13,6 +13,7 @@ from clew.core.wait import wait_until
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 from taskqueue import broker
+from taskqueue.reliability import breaker, intake
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +44,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def redis(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:
     """An empty, real Redis, in place of the one that the services ask."""
     redis_server.flushall()
+    breaker._redis.reset()
+    intake._current.set(None)
     monkeypatch.setattr(broker, "client", redis_server)
     return redis_server

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.exceptions import Retry
 
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
@@ -175,3 +177,39 @@ def test_a_second_server_without_redis_does_not_say_that_the_task_is_refused(
     patch.undo()
     doubts.settle()
     intake._current.set(None)
+
+
+def test_a_request_that_nobody_waits_for_is_dropped_without_a_word_to_redis(redis: Redis) -> None:
+    intake.begin("r-1", []).hung_up = True
+    try:
+        with pytest.raises(Refused) as refused:
+            accept("t")
+    finally:
+        intake._current.set(None)
+    assert refused.value.code == "SERVER_ERROR_TOO_LATE"
+    assert redis.keys("*") == []
+
+
+def test_a_retry_is_noted_with_its_number_and_when_it_is_due(redis: Redis) -> None:
+    accept("t")
+    ledger.claim("t", lease.OWNER)
+    task = rehearsal.rehearsal
+    task.push_request(id="t", retries=1)
+    try:
+        error = Retry("again", when=60)
+        task.on_retry(error, "t", (), {}, SimpleNamespace(exception=SimpleNamespace(exc=error)))
+    finally:
+        task.pop_request()
+
+    at, _, retries = redis.hget(keys.DUE, "t").partition("/")
+    assert retries == "2"
+    assert int(at) / 1000 == pytest.approx(time.time() + 60, abs=5)
+
+
+def test_a_mistake_does_not_end_what_settles_doubts(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(doubts, "settle", lambda: 1 // 0)
+    doubts._doubts.clear()
+    assert doubts._settle_or_log() == 0
+    assert "Not settled" in caplog.text
