@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import sys
@@ -140,8 +141,7 @@ def test_the_message_names_the_task_its_queue_and_its_data(
 
 
 def risk_parameters(task_type: str) -> tuple[str, ...]:
-    function = getattr(risk, task_type)
-    return function.__code__.co_varnames[: function.__code__.co_argcount]
+    return tuple(inspect.signature(getattr(risk, task_type)).parameters)
 
 
 @ENDS
