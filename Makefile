@@ -116,7 +116,7 @@ chromium: # installed only where that needs no password; otherwise pytest says w
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test test-quick mutants lint ladder-check lock clean run-packages notebook-packages docs-packages test-packages
+.PHONY: test test-quick mutants lint ladder-check lock clean run-packages watch-packages notebook-packages docs-packages test-packages
 test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
 
@@ -142,6 +142,9 @@ clean: ## stop everything, then remove .venv and .clew
 run-packages:
 	@$(PYTHON) stack/bootstrap.py run
 
+watch-packages:
+	@$(PYTHON) stack/bootstrap.py run watch
+
 notebook-packages:
 	@$(PYTHON) stack/bootstrap.py run notebooks
 
@@ -149,7 +152,7 @@ docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs
 
 test-packages:
-	@$(PYTHON) stack/bootstrap.py run notebooks docs test
+	@$(PYTHON) stack/bootstrap.py run watch notebooks docs test
 
 .PHONY: help help-all
 help: ## the main targets

@@ -100,10 +100,10 @@ def _is_routed(request: Request, method: str) -> bool:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with problem+json."""
+    """Answer every error of `app` with problem+json; the handlers wait for nothing, so they need no thread."""
 
     @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         if isinstance(error.body, bytes):  # FastAPI parses only what is declared to be JSON
             detail = "Send the body as JSON, with the header Content-Type: application/json."
             return problem(request, "CLIENT_ERROR_MEDIA_TYPE", detail)
@@ -115,7 +115,7 @@ def install(app: FastAPI) -> None:
         return problem(request, "CLIENT_ERROR_VALIDATION", detail, errors=errors)
 
     @app.exception_handler(HTTPException)
-    def refused(request: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
         if error.status_code == 405:  # Starlette names the methods of one route, and a path may have several
             headers["Allow"] = ", ".join(method for method in METHODS if _is_routed(request, method))
@@ -123,14 +123,14 @@ def install(app: FastAPI) -> None:
         return problem(request, code, str(error.detail), status=error.status_code, headers=headers)
 
     @app.exception_handler(Refused)
-    def not_accepted(request: Request, error: Refused) -> JSONResponse:
+    async def not_accepted(request: Request, error: Refused) -> JSONResponse:
         extra = {"request_id": request.state.correlation_id, "code": error.code}
         logger.warning("Refused: %s", error.detail, extra=extra)
         headers = None if error.retry_after is None else retry_after(error.retry_after)
         return problem(request, error.code, error.detail, headers=headers)
 
     @app.exception_handler(AlreadyAccepted)
-    def repeated(request: Request, error: AlreadyAccepted) -> JSONResponse:
+    async def repeated(request: Request, error: AlreadyAccepted) -> JSONResponse:
         extra = {"request_id": request.state.correlation_id, "task_id": error.task_id}
         logger.info("Answered with the task of an earlier request with this key", extra=extra)
         headers = {"Location": f"/api/v1/tasks/{error.task_id}"}
@@ -140,12 +140,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(RedisError)
-    def broker_failed(request: Request, error: Exception) -> JSONResponse:
+    async def broker_failed(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, OutOfMemoryError) or str(error).startswith(("MISCONF", "OOM")):
             code, seconds = "SERVER_ERROR_BROKER_FULL", 10
             detail = "The broker cannot write: its memory or its disk is full. Make room; then try again."
         elif isinstance(error, ResponseError):  # Redis answers, and what it was told is wrong
-            return unhandled(request, error)
+            return await unhandled(request, error)
         else:
             code, seconds = "SERVER_ERROR_BROKER_DOWN", 2
             detail = "The broker does not answer; try again in a few seconds."
@@ -154,7 +154,7 @@ def install(app: FastAPI) -> None:
         return problem(request, code, detail, headers=retry_after(seconds))
 
     @app.exception_handler(Exception)
-    def unhandled(request: Request, error: Exception) -> JSONResponse:
+    async def unhandled(request: Request, error: Exception) -> JSONResponse:
         correlation_id = request.state.correlation_id
         logger.error("Unhandled error: %s", error, exc_info=error, extra={"request_id": correlation_id})
         detail = f"An unexpected error. The logs have it under X-Request-ID {correlation_id}."

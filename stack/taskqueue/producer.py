@@ -41,6 +41,7 @@ celery_app.conf.update(
     task_queues=queues,
     task_create_missing_queues=False,
     task_default_queue="medium",  # Celery looks this one up whatever queue is named
+    result_backend_thread_safe=True,  # else each new thread searches all installed packages for back ends
 )
 if settings.durable:
     celery_app.conf.update(

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
 from taskqueue import broker, errors, logs
+from taskqueue.bulkhead import BulkheadMiddleware
 from taskqueue.contract import FINAL_STATES, HEALTH_PATH, LIVE_PATH
 from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
@@ -141,8 +142,14 @@ def health(request: Request) -> JSONResponse:
 def create_app(stage_router: APIRouter) -> ASGIApp:
     """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
     logs.configure()
-    app = errors.Application(title="Clew task queue", version="1.0.0", responses=errors.documented(500, 503))
+    app = errors.Application(
+        title="Clew task queue",
+        version="1.0.0",
+        responses=errors.documented(500, 503),
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked at each request whether it is wanted
+    )
     app.include_router(stage_router, responses=errors.documented(400, 413, 415, 422))
     app.include_router(router)
     errors.install(app)
-    return CorrelationMiddleware(BodyLimitMiddleware(app))
+    limited = BodyLimitMiddleware(app)
+    return CorrelationMiddleware(BulkheadMiddleware(limited) if settings.durable else limited)

@@ -1,8 +1,11 @@
 """How drills judge: what they read from an account, and how the end is waited for."""
 
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
-import httpx
 import pytest
 from fake_drill import FakeDriver, account, complete, request, start
 
@@ -82,25 +85,35 @@ def test_runs_are_counted_over_all_tasks_of_a_request():
     assert requests.runs_of(account([one], [start(1), start(1), start(1, task_id="other")]), "poison") == [3]
 
 
+class States(BaseHTTPRequestHandler):
+    """Tells the states of `server.answers`, one after another; the last one stays."""
+
+    def do_GET(self):
+        name = self.path.rpartition("/")[2]
+        self.server.asked.append(name)
+        left = self.server.answers[name]
+        self.send_response(200 if left else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        state = (left.pop(0) if len(left) > 1 else left[0]) if left else None
+        self.wfile.write(json.dumps({"status": state}).encode())
+
+    def log_message(self, *_):
+        pass
+
+
 def test_the_end_is_waited_for_until_every_task_is_final(monkeypatch):
-    answers = {"a": ["SUCCESS"], "b": ["PENDING", "STARTED", "FAILURE"], "c": []}
-    asked = []
-
-    def api(request):
-        name = request.url.path.rpartition("/")[2]
-        asked.append(name)
-        left = answers[name]
-        if not left:
-            return httpx.Response(404, json={})
-        return httpx.Response(200, json={"status": left.pop(0) if len(left) > 1 else left[0]})
-
-    client = lambda url: httpx.AsyncClient(base_url=url, transport=httpx.MockTransport(api))  # noqa: E731
-    monkeypatch.setattr(settle, "new_client", client)
     monkeypatch.setattr(settle, "LOOK_SECONDS", 0.01)
     told = []
-    states = settle.states_of(drill_stack(), ["a", "b", "c"], 0.3, told.append)
+    with ThreadingHTTPServer(("127.0.0.1", 0), States) as api:
+        api.answers, api.asked = {"a": ["SUCCESS"], "b": ["PENDING", "STARTED", "FAILURE"], "c": []}, []
+        threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
+        stack = drill_stack()
+        stack = replace(stack, ports=dict.fromkeys(stack.ports, api.server_port))
+        states = settle.states_of(stack, ["a", "b", "c"], 0.3, told.append)
+        api.shutdown()
     assert states == {"a": "SUCCESS", "b": "FAILURE", "c": None}
-    assert asked.count("a") == 1 and asked.count("b") == 3 and asked.count("c") > 3
+    assert api.asked.count("a") == 1 and api.asked.count("b") == 3 and api.asked.count("c") > 3
     assert told[0] == 2 and told[-1] == 1
 
 

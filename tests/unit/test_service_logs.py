@@ -79,7 +79,14 @@ def test_a_hand_off_logs_the_id_in_the_arguments_it_passes_on(caplog: pytest.Log
     kept, missing = (vars(record) for record in caplog.records)
     assert (kept["hop"], kept["correlation_id"], kept["queue"]) == ("routes", "MY-TRACE-123", "high")
     assert missing["correlation_id"] is None
-    assert kept["pathname"] == __file__
+
+
+def test_a_hand_off_is_logged_as_the_line_that_makes_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    logs.log_hand_off("routes", {})
+
+    assert caplog.records[0].pathname == __file__
 
 
 def ends(caplog: pytest.LogCaptureFixture, error: BaseException | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -8,17 +8,16 @@ earlier ones were answered, and their latency counts from that moment.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+import json
 import random
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-import httpx
-from httpx_aiohttp import AiohttpTransport
+import aiohttp
 
 from clew.core.errors import ClewError
 from clew.drills.model import Attempt, Request
@@ -26,7 +25,6 @@ from taskqueue.contract import HEADER
 
 ATTEMPT_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0  # how long a retrying client tries
-CONNECTIONS_PER_CLIENT = 20  # httpx looks through all connections of a client for every request
 MOST_CONNECTIONS = 1000
 LOOK_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 10.0
@@ -145,37 +143,35 @@ class Sender:
         await work
 
     async def _all_at_their_times(self, requests: list[Request]) -> None:
-        async with pool(self.url, len(requests)) as clients:
-            sent = (self._at_its_time(one, clients[n % len(clients)]) for n, one in enumerate(requests))
-            await asyncio.gather(*sent)
+        async with new_session(self.url) as session:
+            await asyncio.gather(*(self._at_its_time(one, session) for one in requests))
 
     async def _until(self, accepted: int, make: Callable[[], Request], senders: int) -> None:
-        async with pool(self.url, senders) as clients:
-            turns = (self._again_until(accepted, make, clients[n % len(clients)]) for n in range(senders))
-            await asyncio.gather(*turns)
+        async with new_session(self.url) as session:
+            await asyncio.gather(*(self._again_until(accepted, make, session) for _ in range(senders)))
 
-    async def _again_until(self, accepted: int, make: Callable[[], Request], client: httpx.AsyncClient) -> None:
+    async def _again_until(self, accepted: int, make: Callable[[], Request], session: aiohttp.ClientSession) -> None:
         while self.accepted + self._open < accepted:
             request = make()
             self.requests.append(request)
             self._open += 1
-            await self._send(request, client)
+            await self._send(request, session)
             self._open -= 1
             if request.outcome == "refused":
                 await asyncio.sleep(REFUSED_SECONDS * self.rng.uniform(0.5, 1.0))
 
-    async def _at_its_time(self, request: Request, client: httpx.AsyncClient) -> None:
+    async def _at_its_time(self, request: Request, session: aiohttp.ClientSession) -> None:
         while (left := request.planned_at - time.time()) > 0:
             await asyncio.sleep(min(left, LOOK_SECONDS))
             if request.planned_at > self._last:
                 return
-        await self._send(request, client)
+        await self._send(request, session)
 
-    async def _send(self, request: Request, client: httpx.AsyncClient) -> None:
+    async def _send(self, request: Request, session: aiohttp.ClientSession) -> None:
         """Send a request; a retrying client does so again until it is accepted, or refused for good."""
         give_up = time.monotonic() + PATIENCE_SECONDS
         for tries in itertools.count():
-            answer, retry_after = await attempt(client, request)
+            answer, retry_after = await attempt(session, request)
             request.attempts.append(answer)
             self.accepted += request.outcome == "acknowledged"
             settled = answer.status is not None and answer.status not in (429, 500, 502, 503, 504)
@@ -185,50 +181,44 @@ class Sender:
             await asyncio.sleep(wait * self.rng.uniform(1.0, 1.5))
 
 
-@contextlib.asynccontextmanager
-async def pool(url: str, at_once: int) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Have enough clients for so many requests at the same time."""
-    async with contextlib.AsyncExitStack() as opened:
-        count = -(-min(max(at_once, 1), MOST_CONNECTIONS) // CONNECTIONS_PER_CLIENT)
-        yield [await opened.enter_async_context(new_client(url)) for _ in range(count)]
+def new_session(url: str) -> aiohttp.ClientSession:
+    # The load shares its processors with what it is a load for: httpx needs several times as much for a request.
+    connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
+    return aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(total=None))
 
 
-def new_client(url: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=CONNECTIONS_PER_CLIENT, keepalive_expiry=30)
-    # The load shares its processors with what it is a load for: aiohttp needs less than half of httpx's own transport.
-    transport = AiohttpTransport(limits=limits)
-    return httpx.AsyncClient(base_url=url, timeout=ATTEMPT_SECONDS, transport=transport, trust_env=False)
-
-
-async def attempt(client: httpx.AsyncClient, request: Request) -> tuple[Attempt, float | None]:
+async def attempt(session: aiohttp.ClientSession, request: Request) -> tuple[Attempt, float | None]:
     """POST a request once; return what came back, and the seconds to wait that a refusal asked for."""
     headers = {HEADER: request.correlation_id}
     if request.key:
         headers[KEY_HEADER] = f'"{request.key}"'
     sent_at, began = time.time(), time.perf_counter()
     try:
-        async with asyncio.timeout(ATTEMPT_SECONDS):  # httpx's own limit is for each read, not for the whole
-            answer = await client.post("/api/v1/tasks", json=request.body, headers=headers)
-    except (httpx.HTTPError, TimeoutError) as error:
+        async with (
+            asyncio.timeout(ATTEMPT_SECONDS),
+            session.post("/api/v1/tasks", json=request.body, headers=headers) as answer,
+        ):
+            text = await answer.text(errors="replace")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
         ms = (time.perf_counter() - began) * 1000
         return Attempt(sent_at, ms, None, problem=f"{type(error).__name__}: {error}"), None
     ms = (time.perf_counter() - began) * 1000
-    body = _object(answer)
+    body = _object(text)
     task_id = body.get("task_id")
     wait = answer.headers.get("Retry-After", "").partition(",")[0]
     return Attempt(
         sent_at,
         ms,
-        answer.status_code,
+        answer.status,
         str(task_id) if task_id else None,
         body.get("from_cache") is True,
-        "" if answer.is_success else str(body.get("code") or body.get("detail") or answer.text[:200]),
+        "" if answer.status < 300 else str(body.get("code") or body.get("detail") or text[:200]),
     ), float(wait) if wait.isdigit() else None
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _object(text: str) -> dict[str, Any]:
     try:
-        body = answer.json()
+        body = json.loads(text)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -6,14 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import httpx
+import aiohttp
 
 from clew.drills.account import unfinished
-from clew.drills.load import new_client
+from clew.drills.load import new_session
 from clew.stacks.services import API_SERVERS
 from clew.stacks.stack import Stack
 
 AT_ONCE = 16
+ANSWER_SECONDS = 10
 LOOK_SECONDS = 0.5
 
 States = dict[str, str | None]
@@ -31,11 +32,11 @@ def states_of(stack: Stack, task_ids: Iterable[str], seconds: float, progress: C
 async def _final(urls: Sequence[str], task_ids: list[str], seconds: float, progress: Callable[[int], None]) -> States:
     states: States = dict.fromkeys(task_ids)
     end = time.monotonic() + seconds
-    clients = [new_client(url) for url in urls]
+    sessions = [new_session(url) for url in urls]
     try:
         while open_ones := unfinished(states):
             queue = iter(enumerate(open_ones))
-            await asyncio.gather(*(_ask(queue, clients, states) for _ in range(AT_ONCE)))
+            await asyncio.gather(*(_ask(queue, sessions, states) for _ in range(AT_ONCE)))
             left = unfinished(states)
             progress(len(left))
             if time.monotonic() > end:
@@ -43,14 +44,15 @@ async def _final(urls: Sequence[str], task_ids: list[str], seconds: float, progr
             if left:
                 await asyncio.sleep(LOOK_SECONDS)
     finally:
-        await asyncio.gather(*(client.aclose() for client in clients))
+        await asyncio.gather(*(session.close() for session in sessions))
     return states
 
 
-async def _ask(queue: Iterable[tuple[int, str]], clients: Sequence[httpx.AsyncClient], states: States) -> None:
+async def _ask(queue: Iterable[tuple[int, str]], sessions: Sequence[aiohttp.ClientSession], states: States) -> None:
     for number, task_id in queue:
         try:
-            answer = await clients[number % len(clients)].get(f"/api/v1/tasks/{task_id}")
-            states[task_id] = str(answer.json()["status"]) if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            session = sessions[number % len(sessions)]
+            async with asyncio.timeout(ANSWER_SECONDS), session.get(f"/api/v1/tasks/{task_id}") as answer:
+                states[task_id] = str((await answer.json())["status"]) if answer.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError):
             continue  # asked again in the next round
