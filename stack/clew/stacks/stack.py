@@ -19,6 +19,8 @@ PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
 BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12}
+# What is typed for a stack that is not a stage's.
+OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill"}
 # Where in its block a service listens; the workers listen nowhere.
 OFFSETS = {NGINX: 0, **{server: n for n, server in enumerate(API_SERVERS, 1)}, FLOWER: 5, REDIS: 6}
 
@@ -126,8 +128,8 @@ class Stack:
 
     def command(self, verb: str) -> str:
         """Return what to type for a verb on this stack."""
-        if self.kind == "drill":
-            typed = "make down" if verb == "down" else "make drill"
+        if self.kind in OF_KIND:
+            typed = "make down" if verb == "down" else OF_KIND[self.kind]
         else:
             typed = f"make stage-{self.number} {verb}" if self.number is not None else "make lattice"
         return on_these_ports(typed, self.prefix)
@@ -176,10 +178,23 @@ def drill_stack(settings: str = "durable", prefix: str | None = None) -> Stack:
     return Stack("drill", named("drill", prefix), folder, ports_of("drill", prefix=prefix), settings=settings)
 
 
+def try_stack(prefix: str | None = None) -> Stack:
+    """Return the stack on which a learner fixes a layer; whoever brings it up writes its folder."""
+    name = named("try", prefix)
+    return Stack("try", name, ROOT / "try" / name, ports_of("try", prefix=prefix))
+
+
+def mystery_stack(prefix: str | None = None) -> Stack:
+    """Return the stack with hidden faults; whoever brings it up writes its folder."""
+    name = named("mystery", prefix)
+    return Stack("mystery", name, ROOT / ".clew" / f"{name}-stage", ports_of("mystery", prefix=prefix))
+
+
 def all_stacks(prefix: str | None = None) -> list[Stack]:
     """Return every stack that may be up on these ports."""
     stages = [stage_stack(stage.number, prefix=prefix) for stage in ladder.STAGE_LIST]
-    return [*stages, lattice_stack(prefix), strict_stack(prefix), drill_stack(prefix=prefix)]
+    others = [lattice_stack(prefix), strict_stack(prefix), try_stack(prefix), mystery_stack(prefix)]
+    return [*stages, *others, drill_stack(prefix=prefix)]
 
 
 def stacks_elsewhere() -> list[Stack]:
