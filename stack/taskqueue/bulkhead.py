@@ -8,7 +8,7 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger("taskqueue")
-AT_ONCE = 8  # of the 40 threads that answer; the others are for requests that read
+AT_ONCE = 8  # enough to wait for Redis while others are parsed; more only wait for each other
 
 
 class BulkheadMiddleware:
