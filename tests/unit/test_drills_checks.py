@@ -54,6 +54,25 @@ def test_the_slowest_worker_to_resume_counts_and_one_that_never_does():
     )
 
 
+@pytest.mark.parametrize(("second", "wrong"), [
+    (Attempt(100.0, 5.0, 200, "t1", from_cache=True), []),
+    (Attempt(100.0, 5.0, 504), [("answers 200 from the cache", "0")]),
+    (Attempt(100.0, 5.0, 200, "t1"),
+     [("answers 200 that are not from the cache", "1"), ("answers 200 from the cache", "0")]),
+    (Attempt(100.0, 5.0, 201, "t2"), [
+        ("answers 201, one for each key", "2"), ("answers 200 from the cache", "0"),
+        ("keys whose copies were told more than one task", "1"), ("tasks that ran", "2"),
+    ]),
+])  # fmt: skip
+def test_the_copies_of_a_key_must_be_told_of_one_task(second, wrong):
+    scene = SimpleNamespace(count=lambda name: 1, notes={})
+    first, copy, other = request(1, 201, label="copy", key="k"), request(2, label="copy", key="k"), request(3, 422)
+    copy.attempts, other.label = [second], "other payload"
+    tasks = {1, 2} if second.task_id == "t2" else {1}
+    lines = [line for number in tasks for line in (start(number), complete(number))]
+    assert found(requests.check_keys(scene, account([first, copy, other], lines))) == wrong
+
+
 def test_only_attempts_that_redis_could_not_answer_are_judged():
     scene = SimpleNamespace(faults=[Fault(PAUSE, REDIS, 100.0, 110.0, True)])
     one = request(1)

@@ -31,9 +31,10 @@ def same_keys(scene: Scene) -> None:
 def check_keys(scene: Scene, account: Account) -> list[Check]:
     copies = [one for one in account.requests if one.label == "copy"]
     answers = Counter(one.attempts[-1].status for one in copies if one.attempts)
-    ids_of_key: dict[str | None, set[str | None]] = {}
+    ids_of_key: dict[str | None, set[str]] = {}
     for one in copies:
-        ids_of_key.setdefault(one.key, set()).add(one.task_id)
+        if one.task_id is not None:  # in a crowd that is too large for the machine, some are told nothing but 504
+            ids_of_key.setdefault(one.key, set()).add(one.task_id)
     others = Counter(one.attempts[-1].status for one in account.requests if one.label == "other payload")
     keys, total = scene.count("keys"), len(copies)
     ran = sum(bool(ran.starts) for ran in account.runs.values())
@@ -41,7 +42,8 @@ def check_keys(scene: Scene, account: Account) -> list[Check]:
     return [
         *always(account),
         exactly("answers 201, one for each key", keys, answers[201]),
-        exactly("answers 200 from the cache", total - keys, answers[200] if cached == answers[200] else None),
+        exactly("answers 200 that are not from the cache", 0, answers[200] - cached),
+        exactly("answers 200 from the cache", total - keys, cached, needs_calm=True),
         exactly("keys whose copies were told more than one task", 0, sum(len(ids) > 1 for ids in ids_of_key.values())),
         exactly("tasks that ran", keys, ran),
         exactly("answers 422 to another payload", keys, others[422]),
