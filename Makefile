@@ -54,7 +54,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice notebooks lab record doctor ladder bench-post bench-up
+.PHONY: journey lattice leaks notebooks lab record doctor ladder bench-post bench-up
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -75,6 +75,9 @@ doctor: run-packages ## which driver will be used and why; what is missing
 
 ladder: run-packages ## generate stages 01–04 and the READMEs from 00 and 05
 	@$(CLEW) ladder
+
+leaks: run-packages ## 50 requests at once: does a line have another's ID?
+	@$(CLEW) leaks
 
 bench-post: test-packages ## CPU time of a POST with the ledger and without (ROUNDS=…)
 	@.venv/bin/python tests/bench/post.py

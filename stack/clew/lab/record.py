@@ -26,6 +26,8 @@ from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import CLOCK_SLACK, Run, trace
 from clew.lab import busy, busy_trials, promise, promise_trials
 from clew.lab.bench import LiveBench
+from clew.lab.leaks import trial as leaking
+from clew.lab.leaks.judge import ANOTHERS
 from clew.lab.receivers import LiveRollout
 from clew.lab.recordings import FOLDER, Recording
 from clew.show.display import Display
@@ -60,6 +62,7 @@ def record(say: Say) -> list[Path]:
         write("three-ids", three_ids(say), say),
         write("receivers", {"runs": list(receivers_first(say))}, say),
         write("trials", {"runs": list(trials(say))}, say),
+        write("leaks", {"runs": list(leaks(say))}, say),
     ]
 
 
@@ -144,6 +147,18 @@ def trials(say: Say) -> Iterator[Recording]:
     finally:
         bench.down()
     yield checked({"trial": "power_cut", "settings": "durable", "seen": promise_trials.power_cut(say)})
+
+
+def leaks(say: Say) -> Iterator[Recording]:
+    """Run the leak lab.
+
+    Raises:
+        ClewError: it does not show what its page says.
+    """
+    by_hand, not_cleared, cleared = leaking.trials(say)
+    if not (by_hand.clean and not_cleared.example and cleared.lines.get(ANOTHERS, 0) == 0):
+        raise ClewError("The leak lab did not show what its page says.", "make leaks")
+    yield from (trial.to_json() for trial in (by_hand, not_cleared, cleared))
 
 
 def checked(entry: Recording) -> Recording:

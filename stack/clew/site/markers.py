@@ -15,7 +15,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.show import svg
-from clew.site import docstrings, drawing, drilled, explorer, notebooks, quoting, recorded, reference, web
+from clew.site import docstrings, drawing, drilled, explorer, leaked, notebooks, quoting, recorded, reference, web
 
 MARKER = re.compile(r"(^ +)?\{\{ ([a-z_]+)((?: [^}]+)?) \}\}", re.MULTILINE)
 
@@ -200,6 +200,10 @@ class Markers:
     def drills(self) -> str:
         """All drills and their last recorded results."""
         return drilled.table()
+
+    def leaks(self, part: str) -> str:
+        """The leak lab's recorded `table`, `example` or `pictures`."""
+        return {"table": leaked.table, "example": leaked.example, "pictures": leaked.pictures}[part]()
 
     def python(self, package: str) -> str:
         """What people import from a package, from its docstrings."""

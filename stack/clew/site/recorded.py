@@ -81,7 +81,7 @@ def stage_run(number: int) -> Run:
 
 def when(kind: str = "stages") -> str:
     """Return one sentence: when a recording was made, with what, and how to make a new one."""
-    recording = load(kind)
+    recording = load(kind) if kind in ("stages", "lattice") else recordings.load(kind)
     versions = ", ".join(f"{name} {version}" for name, version in recording["versions"].items())
     return (
         f"Recorded on {recording['made_at']} with the {recording['driver']} driver: {versions}. "

@@ -18,9 +18,9 @@ DEFAULT_PREFIX = "80"
 PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
-BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12}
+BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12, "leaks": 13}
 # What is typed for a stack that is not a stage's.
-OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill"}
+OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill", "leaks": "make leaks"}
 # Where in its block a service listens; the workers listen nowhere.
 OFFSETS = {NGINX: 0, **{server: n for n, server in enumerate(API_SERVERS, 1)}, FLOWER: 5, REDIS: 6}
 
@@ -190,11 +190,17 @@ def mystery_stack(prefix: str | None = None) -> Stack:
     return Stack("mystery", name, ROOT / ".clew" / f"{name}-stage", ports_of("mystery", prefix=prefix))
 
 
+def leaks_stack(prefix: str | None = None) -> Stack:
+    """Return the stack of the leak lab, which writes its folder itself."""
+    name = named("leaks", prefix)
+    return Stack("leaks", name, ROOT / ".clew" / f"{name}-stage", ports_of("leaks", prefix=prefix))
+
+
 def all_stacks(prefix: str | None = None) -> list[Stack]:
     """Return every stack that may be up on these ports."""
     stages = [stage_stack(stage.number, prefix=prefix) for stage in ladder.STAGE_LIST]
     others = [lattice_stack(prefix), strict_stack(prefix), try_stack(prefix), mystery_stack(prefix)]
-    return [*stages, *others, drill_stack(prefix=prefix)]
+    return [*stages, *others, drill_stack(prefix=prefix), leaks_stack(prefix)]
 
 
 def stacks_elsewhere() -> list[Stack]:

@@ -1,0 +1,74 @@
+"""The leak lab: whose ID is on a line, where a run ran, and what the recorded trials show."""
+
+from __future__ import annotations
+
+import pytest
+
+from clew.lab import recordings
+from clew.lab.leaks.judge import ANOTHERS, API_HOPS, MISSING, OWN, judged, not_once
+from clew.lab.leaks.trial import REQUESTS, WAYS, WORKERS, Trial, runs
+from clew.show import leaks as shown
+
+TOLD = {"t1": "LEAK-1", "t2": "LEAK-2"}
+
+
+def line(task_id: str, at: float, **fields: object) -> dict[str, object]:
+    return {"ts": at, "service": "celery-worker-1", "message": "VaR START", "task_id": task_id, **fields}
+
+
+@pytest.mark.parametrize(
+    ("logged", "verdict"),
+    [("LEAK-1", OWN), ("LEAK-2", ANOTHERS), ("LEAK-11", ANOTHERS), (None, MISSING), ("", MISSING)],
+)
+def test_the_owner_is_who_was_told_the_task_id(logged: str | None, verdict: str) -> None:
+    [found] = judged([line("t1", 1.0, correlation_id=logged)], TOLD)
+    assert (found.owner, found.verdict) == ("LEAK-1", verdict)
+
+
+def test_a_task_that_a_task_sent_has_the_same_owner_whatever_its_lines_say() -> None:
+    lines = [line("t1", 1.0, next_task_id="t9"), line("t9", 2.0, correlation_id="LEAK-2")]
+    [found] = judged(lines, TOLD)
+    assert (found.owner, found.verdict) == ("LEAK-1", ANOTHERS)
+
+
+def test_lines_of_strangers_and_without_the_field_are_not_judged() -> None:
+    assert judged([line("t7", 1.0, correlation_id="LEAK-1"), line("t1", 1.0)], TOLD) == []
+
+
+def test_before_the_queue_each_id_is_handed_on_once_by_each_layer() -> None:
+    lines = [{"hop": hop, "correlation_id": sent} for hop in API_HOPS for sent in ("A", "B")]
+    assert not_once(lines, ["A", "B"]) == []
+    swapped = [*lines[:-1], {"hop": API_HOPS[-1], "correlation_id": "A"}]
+    assert not_once(swapped, ["A", "B"]) == [f"{API_HOPS[-1]} logged A 2 times", f"{API_HOPS[-1]} logged B 0 times"]
+
+
+def test_a_run_knows_its_process_and_what_was_left_there() -> None:
+    found = [
+        line("t1", 1.0, process_id=7), line("t1", 1.1, correlation_id="LEAK-1"),
+        line("t2", 2.0, process_id=7), line("t2", 2.1, correlation_id="LEAK-1"),
+        line("t2", 3.0, process_id=8), line("t2", 3.1, correlation_id="LEAK-2"),
+    ]  # fmt: skip
+    first, second, third = runs(found, judged(found, TOLD), 1.0)
+    assert (first.verdict, first.process, first.left_by) == (OWN, 7, None)
+    assert (second.verdict, second.process, second.logged, second.left_by) == (ANOTHERS, 7, "LEAK-1", "VaR")
+    assert (third.verdict, third.process, third.begin, third.end) == (OWN, 8, 2.0, 2.1)
+
+
+def test_the_recorded_trials_show_what_the_page_says() -> None:
+    trials = [Trial.from_json(entry) for entry in recordings.load("leaks")["runs"]]
+    by_hand, not_cleared, cleared = trials
+    assert [trial.way for trial in trials] == list(WAYS)
+    assert {path.stem for path in WORKERS.glob("*.py")} == set(WAYS)
+    assert by_hand.clean and not not_cleared.clean and not cleared.clean
+    assert not_cleared.lines[ANOTHERS] > 0 and set(cleared.lines) == {OWN, MISSING}
+    assert all(trial.chained + trial.retried == trial.requests == REQUESTS for trial in trials)
+    assert all(len(trial.ran) >= 2 * REQUESTS and 1 < trial.processes <= 12 for trial in trials)
+    assert not_cleared.example is not None and not_cleared.example.left_by == "VaR"
+
+
+def test_the_picture_marks_each_run_and_says_the_numbers() -> None:
+    trial = Trial.from_json(recordings.load("leaks")["runs"][1])
+    picture = str(shown.drawing(trial))
+    wrong = sum(run.verdict == ANOTHERS for run in trial.ran)
+    assert picture.count('class="cut"') == wrong > 0
+    assert f"{trial.lines[ANOTHERS]} another&#39;s" in picture
