@@ -26,12 +26,12 @@ export CLEW_SHORT := $(call typed,SHORT)
 export CLEW_RECORD := $(call typed,RECORD)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
-VERBS := up status send trace check diff logs message dead-letters rolling-restart
+VERBS := up status send trace two check diff logs message dead-letters rolling-restart
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next ten: make stage-3 up trace
+stage-%: ## choose a stage for the next eleven: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -39,6 +39,7 @@ up: ## start its nine services (DRIVER=docker|local PORT=…)
 status: ## which of the nine services are ready
 send: ## send one request (ID=… TYPE=… DATA=…)
 trace: ## send one request, find its five hops in nine logs (ID=…)
+two: ## two requests at once: whose is each log line?
 check: ## compare a traced request with the truth table
 diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
@@ -48,6 +49,9 @@ rolling-restart: ## restart all tiers in use, with 0 failed requests
 $(VERBS): run-packages
 	@[ -n "$(STAGES)" ] || { echo "No stage given for $@."; echo "Next: make stage-3 $@"; exit 2; }
 	@set -e; for stage in $(STAGES); do $(CLEW) $@ $$stage; done
+
+two-%: run-packages ## the same as make stage-N two
+	@$(CLEW) two $*
 
 down: run-packages ## stop the services of the stage; without a stage, of all
 	@set -e; for stage in $(or $(STAGES),all); do $(CLEW) $@ $$stage; done

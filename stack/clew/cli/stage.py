@@ -19,7 +19,9 @@ from clew.evidence import client, logs
 from clew.evidence import diff as diffs
 from clew.evidence import message as messages
 from clew.evidence import trace as traces
+from clew.evidence import two as crossing
 from clew.show import terminal
+from clew.show import two as two_words
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
@@ -166,6 +168,15 @@ def trace(
 @click.command()
 @stage_argument
 @as_json
+def two(stage: str, as_json: bool) -> None:
+    """Send two requests at the same time, and tell whose each log line is, where the lines tell."""
+    found = crossing.two(stage_stack(stage))
+    terminal.data(found.to_json()) if as_json else two_words.terminal(found)
+
+
+@click.command()
+@stage_argument
+@as_json
 def check(stage: str, as_json: bool) -> None:
     """Compare a traced request with the truth table; exit 1 when they differ."""
     run = traces.trace(stage_stack(stage))
@@ -233,4 +244,4 @@ def message(stage: str, correlation_id: str | None, task_type: str, as_json: boo
     terminal.data(found) if as_json else terminal.message(found)
 
 
-COMMANDS = (up, down, status, send, trace, check, diff, show_logs, message)
+COMMANDS = (up, down, status, send, trace, two, check, diff, show_logs, message)

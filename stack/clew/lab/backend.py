@@ -13,6 +13,7 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.evidence.client import Answer
 from clew.evidence.trace import Run
+from clew.evidence.two import Two
 from clew.stacks.drivers import Say
 
 Data = dict[str, Any]
@@ -58,6 +59,9 @@ class Backend(Protocol):
 
     def trace(self, correlation_id: str, data: Data | None) -> Run:
         """Send one task request, wait for its result, and find its hops in the logs."""
+
+    def two(self) -> Two:
+        """Send two requests of two people at once, and find their log lines."""
 
     def once(self, correlation_id: str) -> Run:
         """Trace one request on a stage that may be down, and leave the stage up or down as it was.

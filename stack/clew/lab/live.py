@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.core.wait import wait_until
-from clew.evidence import client, logs, message, trace
+from clew.evidence import client, logs, message, trace, two
 from clew.evidence.trace import Run
+from clew.evidence.two import Two
 from clew.lab.backend import CannotStart, Data, progress
 from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of, running_driver
@@ -88,6 +89,10 @@ class LiveStage:
     def trace(self, correlation_id: str, data: Data | None) -> Run:
         self._require_up()
         return trace.trace(self.stack, correlation_id, client.seeded_body(data))
+
+    def two(self) -> Two:
+        self._require_up()
+        return two.two(self.stack)
 
     def once(self, correlation_id: str) -> Run:
         started_before = self.started_here

@@ -24,6 +24,7 @@ from clew.evidence import client, journey, logs
 from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import CLOCK_SLACK, Run, trace
+from clew.evidence.two import two
 from clew.lab import busy, busy_trials, promise, promise_trials
 from clew.lab.bench import LiveBench
 from clew.lab.leaks import trial as leaking
@@ -62,6 +63,7 @@ def record(say: Say) -> list[Path]:
         write("three-ids", three_ids(say), say),
         write("receivers", {"runs": list(receivers_first(say))}, say),
         write("trials", {"runs": list(trials(say))}, say),
+        write("two", {"runs": list(two_at_once(say))}, say),
         write("leaks", {"runs": list(leaks(say))}, say),
     ]
 
@@ -77,6 +79,26 @@ def stages(say: Say) -> Iterator[Recording]:
         say(f"stage {this.number}: {', '.join(run.verdicts)}")
         yield {**run.to_json(), "message": found, "log_diff": log_diff(before, run) if before else []}
         before = run
+
+
+def two_at_once(say: Say) -> Iterator[Recording]:
+    """Send two requests at once to every stage.
+
+    Raises:
+        ClewError: with a fix more, fewer lines can be told apart.
+    """
+    told = -1
+    for this in ladder.STAGE_LIST:
+        stack = stage_stack(this.number)
+        with lifecycle.borrowed(stack, say) as started:
+            client.warm_up(stack)
+            found = two(stack, driver=started.driver)
+        require_local(found.driver)
+        if found.told_apart < told:
+            raise ClewError(f"Stage {this.number} tells fewer lines apart than the stage before.", "make record")
+        told = found.told_apart
+        say(f"stage {this.number}: {told} of {len(found.lines)} lines can be told apart")
+        yield found.to_json()
 
 
 def lattice(say: Say) -> Iterator[Recording]:

@@ -10,6 +10,7 @@ from clew.core.lines import Line
 from clew.evidence.client import Answer
 from clew.evidence.journey import SENT_ID
 from clew.evidence.trace import Run
+from clew.evidence.two import Two
 from clew.lab import recordings
 from clew.lab.backend import Data
 
@@ -73,6 +74,9 @@ class ReplayedStage:
             f"The recording has no request with the ID {correlation_id!r} and this data; it has {known}.",
             f"make stage-{self.number} up, to send your own",
         )
+
+    def two(self) -> Two:
+        return Two.from_json(recordings.load("two")["runs"][self.number])
 
     def once(self, correlation_id: str) -> Run:
         return self.trace(correlation_id, None)

@@ -25,6 +25,7 @@ from clew.lab.live import LiveStage
 from clew.lab.replayed import ReplayedStage
 from clew.lab.results import Submitted, Traced
 from clew.show.display import Beside, Display, Lines, MessageXray, Source, UnifiedDiff, Words
+from clew.show.two import TwoAtOnce
 from clew.stacks.services import SERVICES
 from clew.stacks.stack import stage_stack
 
@@ -129,6 +130,14 @@ class Stage:
             ClewError: the stage is not up, did not answer 201, or its log lines did not appear.
         """
         return Traced(self.backend.trace(correlation_id, data), self.note)
+
+    def two(self) -> TwoAtOnce:
+        """Send two requests of two people at the same time, and tell whose each log line is, where the lines tell.
+
+        Raises:
+            ClewError: the stage is not up, did not answer 201 twice, or the two requests did not overlap.
+        """
+        return TwoAtOnce(self.backend.two(), self.note)
 
     def once(self) -> Traced:
         """Send the usual request on a stage that may be down: it is started for it, and afterwards as it was before.
