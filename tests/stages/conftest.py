@@ -10,6 +10,7 @@ from up import Up, require
 
 from clew import ladder
 from clew.evidence.trace import Run, trace
+from clew.evidence.two import Two, two
 from clew.stacks import lifecycle
 from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.stack import checkout_mark, port_prefix, stage_stack
@@ -52,14 +53,19 @@ STARTERS: dict[str, Callable[[int], Iterator[Up]]] = {"local": local_stage, "doc
 
 
 @pytest.fixture(scope="package", params=list(STARTERS))
-def runs(request: pytest.FixtureRequest) -> dict[int, Run]:
-    """The same request traced on all six stages, one stage up at a time."""
+def seen(request: pytest.FixtureRequest) -> dict[int, tuple[Run, Two]]:
+    """The same request traced on all six stages, one stage up at a time; and two at once."""
     require(request.param)
     found = {}
     for stage in ladder.STAGE_LIST:
         for up in STARTERS[request.param](stage.number):
-            found[stage.number] = trace(up.stack, SENT_ID, driver=up.driver)
+            found[stage.number] = (trace(up.stack, SENT_ID, driver=up.driver), two(up.stack, driver=up.driver))
     return found
+
+
+@pytest.fixture(scope="package")
+def runs(seen: dict[int, tuple[Run, Two]]) -> dict[int, Run]:
+    return {number: run for number, (run, _) in seen.items()}
 
 
 @pytest.fixture(scope="package")

@@ -7,6 +7,7 @@ import pytest
 from clew import ladder
 from clew.evidence.journey import lattice
 from clew.evidence.trace import Run
+from clew.evidence.two import BY_TASK, Two
 
 
 @pytest.mark.timeout(600)
@@ -29,6 +30,18 @@ def test_a_fix_makes_the_difference_at_its_own_hop(runs: dict[int, Run], number:
     assert before.verdict != "kept"
     assert after.verdict == "kept"
     assert after.id == "MY-TRACE-123"
+
+
+@pytest.mark.timeout(600)
+def test_each_fix_tells_more_lines_of_two_requests_at_once_apart(seen: dict[int, tuple[Run, Two]]) -> None:
+    crossings = [two for _, two in seen.values()]
+
+    assert [two.told_apart for two in crossings] == [0, 8, 10, 12, 18, 18]
+    assert [sum(line.by == BY_TASK for line in two.lines) for two in crossings] == [0, 0, 0, 0, 4, 0]
+    for two in crossings:  # by the task IDs that the clients got, which the lines were not told apart by
+        owners = [two.task_ids.index(one.line["task_id"]) for one in two.lines if one.owner is not None and
+                  "task_id" in one.line]  # fmt: skip
+        assert owners == [one.owner for one in two.lines if one.owner is not None and "task_id" in one.line]
 
 
 @pytest.mark.timeout(600)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from clew import ladder
 from clew.core.marks import NO_ID
 from clew.core.text import printable
-from clew.evidence.two import BY_TASK, NAMES, Two
+from clew.drills.model import exactly
+from clew.evidence.two import BY_ID, BY_TASK, NAMES, Two
 from clew.show.display.base import TEMPLATES, Display
 from clew.show.terminal import next_step, out, sentence
 from clew.stacks.stack import stage_stack
@@ -143,5 +146,9 @@ class TwoAtOnce(Display):
             kinds=KINDS,
         )
 
-    def facts(self) -> dict[str, int]:
-        return {"told_apart": self.found.told_apart, "of": len(self.found.lines)}
+    def facts(self) -> dict[str, Any]:
+        by_id = sum(one.by == BY_ID for one in self.found.lines)
+        wanted = {0: 0, ladder.FIXED.number: len(self.found.lines)}
+        checks = [exactly("lines that one of the two IDs tells apart", wanted[self.found.stage], by_id)
+                  ] if self.found.stage in wanted else []  # fmt: skip
+        return {"told_apart": self.found.told_apart, "checks": [vars(check) for check in checks], "measured": True}
