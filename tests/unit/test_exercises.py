@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import wrong_under_load
 
 from clew.lab.exercises import CHECKS, SENT, check
-from clew.lab.exercises_of_systems import WHICH
+from clew.lab.exercises_of_systems import SHOWN_ABOVE, WHICH
 from clew.lab.lessons import FOLDER, lessons
 
 
@@ -121,6 +123,18 @@ def test_an_unknown_exercise_is_told() -> None:
     assert "keep-or-make" in told.words
 
 
+def conduit(hand_on: Any) -> Any:
+    """Return an answer that is right but for what `hand_on` makes of submit, the priority and the ID that was given."""
+    return lambda submit: (
+        lambda task_type, task_data, priority, correlation_id=None, **_: hand_on(submit, priority, correlation_id)
+    )
+
+
+def publish(send_it: Any) -> Any:
+    """Return an answer that is right but for what `send_it` does with send_task, the name and the arguments."""
+    return lambda send, name, data, cid: send_it(send, name, {**data, **({"correlation_id": cid} if cid else {})})
+
+
 SITUATIONS = list(WHICH)
 ALL_CORRELATION = dict.fromkeys(WHICH, "correlation")
 ALL_TASK = dict.fromkeys(WHICH, "task")
@@ -131,6 +145,8 @@ WRONG = {
         (lambda ls, w: [line["service"] for line in ls if line.get("correlation_id") == w], "more than once"),
         (lambda ls, w: {line["service"] for line in ls if line.get("correlation_id", w) in (w, None)}, "no ID at all"),
         (lambda ls, w: {line["service"] for line in ls if line["correlation_id"] == w}, "KeyError"),
+        (lambda ls, w: {line["service"] for line in ls if line.get("correlation_id") == SENT}, "Look for `wanted`"),
+        (lambda ls, w: {"nginx-loadbalancer", "fastapi-server-2"}, "Look for `wanted`"),
     ],
     "keep-or-make": [
         (lambda sent, own: own, "the bug of stage 0"),
@@ -140,6 +156,9 @@ WRONG = {
         (lambda sent, own: sent if re.match("^[A-Za-z0-9._-]{1,128}$", sent) else own, "overlooks a newline"),
         (lambda sent, own: sent if re.fullmatch(r"[\w.-]{1,128}", sent) else own, "letters of any language"),
         (lambda sent, own: sent if re.fullmatch("[A-Za-z0-9._-]+", sent) else own, "129 characters"),
+        (lambda sent, own: sent if re.fullmatch(r"[A-Za-z\d._-]{1,128}", sent) else own, "a digit of another script"),
+        (lambda sent, own: sent if re.fullmatch("[A-z0-9._-]{1,128}", sent) else own, "Write A-Za-z"),
+        (lambda sent, own: sent if re.fullmatch("[!#-~]{1,128}", sent) else own, "lists what is forbidden"),
         (lambda sent, own: sent if re.fullmatch("[A-Z0-9-]{1,128}", sent) else own, "a harmless ID"),
     ],
     "arguments": [
@@ -165,6 +184,15 @@ WRONG = {
             "starts a new trace",
         ),
         (lambda s, c: {"correlation_id": c}, "must still be there"),
+        (
+            lambda s, c: {
+                "task_type": s.task_type,
+                "task_data": s.data,
+                "priority": s.priority,
+                "correlation_id": SENT,
+            },
+            "write an ID into the code",
+        ),
     ],
     "conduit": [
         (lambda submit: lambda task_type, task_data, priority, **_: submit(queue=priority), "`**_` takes the ID"),
@@ -191,6 +219,26 @@ WRONG = {
             ),
             "with names",
         ),
+        (conduit(lambda submit, priority, given: submit(correlation_id=given)), "gets no queue"),
+        (conduit(lambda submit, priority, given: submit(queue="low", correlation_id=given)), "The client chose"),
+        (conduit(lambda submit, priority, given: submit(queue="high", correlation_id=given)), "The client chose"),
+        (conduit(lambda submit, priority, given: submit(queue=priority, correlation_id=SENT)), "an ID into the code"),
+        (
+            conduit(lambda submit, priority, given: submit(queue=priority, correlation_id=given or str(uuid.uuid4()))),
+            "gets an invented one",
+        ),
+        (
+            conduit(lambda submit, priority, given: submit(queue=priority, correlation_id=str(uuid.uuid4()))),
+            "only carries the ID",
+        ),
+        (
+            conduit(lambda submit, priority, given: submit(queue=priority, correlation_id=given or "unknown")),
+            "All requests without an ID then share one",
+        ),
+        (
+            lambda submit: lambda **all: submit(queue=all["priority"], correlation_id=all.get("correlation_id")),
+            "out of a dictionary",
+        ),
     ],
     "publish": [
         (lambda send, name, data, cid: send(name, kwargs=dict(data), correlation_id=cid), "an option of Celery's"),
@@ -198,6 +246,10 @@ WRONG = {
         (lambda send, name, data, cid: send(name, kwargs={**data, "correlation_id": cid}), "leave the key out"),
         (lambda send, name, data, cid: (data.update(correlation_id=cid), send(name, kwargs=data)), "Copy it first"),
         (lambda send, name, data, cid: None, "nothing is on the queue"),
+        (publish(lambda send, name, kwargs: send("tasks.calculate_var", kwargs=kwargs)), "finds the function by"),
+        (publish(lambda send, name, kwargs: send("calculate_var", kwargs=kwargs)), "finds the function by"),
+        (publish(lambda send, name, kwargs: [send(name, kwargs=kwargs) for _ in "12"]), "called 2 times"),
+        (lambda send, name, data, cid: send(name, kwargs={**data, "correlation_id": SENT}), "an ID into the code"),
     ],
     "task": [
         (
@@ -225,6 +277,13 @@ WRONG = {
             lambda self, portfolio_data, correlation_id=None, **_: {"correlation_id": correlation_id},
             "the link to status",
         ),
+        (
+            lambda self, portfolio_data, **kw: {
+                "task_id": self.request.id,
+                "correlation_id": kw.get("correlation_id"),
+            },
+            "out of a dictionary",
+        ),
     ],
     "which": [
         (ALL_CORRELATION, "the API answers 404"),
@@ -239,6 +298,7 @@ WRONG = {
         (["nginx", "routes", "task-service", "queue-service", "worker"], "the task service does not know yet"),
         (["worker", "task-service", "queue-service", "routes", "nginx"], "the queue service does not know yet"),
         (["queue-service", "task-service", "routes", "worker", "nginx"], "the task fails where no client looks"),
+        (["worker", "queue-service", "task-service", "routes", "nginx"], "the one shown above"),
         (["worker", "worker", "task-service", "routes", "nginx"], "each layer once"),
     ],
     **wrong_under_load.WRONG,
@@ -262,6 +322,11 @@ def test_each_exercise_explains_two_mistakes_at_least() -> None:
 
 def test_a_receiver_that_gets_nothing_yet_may_be_fixed_late() -> None:
     assert check("rollout", ["queue-service", "worker", "nginx", "task-service", "routes"]).ok
+
+
+def test_the_order_that_notebook_7_shows_is_the_one_that_is_refused() -> None:
+    cell = next(cell for cell in nbformat.read(FOLDER / "07-receivers-first.ipynb", 4).cells if cell.id == "receivers")
+    assert json.dumps(SHOWN_ABOVE) in cell.source
 
 
 def test_notebooks_are_where_they_belong() -> None:

@@ -63,6 +63,9 @@ def which(answers: Any) -> str:
 # --- 07: receivers first ----------------------------------------------------------------------------------------------
 
 
+SHOWN_ABOVE = ["worker", "queue-service", "task-service", "routes", "nginx"]
+
+
 def rollout(attempt: Any) -> str:
     """`attempt` must name the five layers so that with strict signatures no request fails on the way."""
     order = [str(hop) for hop in items(attempt, "Answer with a list of the five layers.")]
@@ -86,6 +89,11 @@ def rollout(attempt: Any) -> str:
             done + "the message carries an argument that the worker does not know yet: HTTP 201, and the task fails "
             "where no client looks.",
         )
+    require(
+        order != SHOWN_ABOVE,
+        "That order works, but it is the one shown above. Find another one: which of the five passes no argument, so "
+        "that its place does not matter?",
+    )
     return (
         "Solved: every receiver knows the argument before anyone sends it. nginx sends none, so it may go at any time."
     )
