@@ -348,3 +348,16 @@ def test_settings_refuse_what_is_not_a_redis_address(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("REDIS_URL", "localhost:6379")
     with pytest.raises(ValueError, match="redis://localhost:6379/0"):
         Settings.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/v1/dead-letters/x/requeue"), ("DELETE", "/api/v1/dead-letters/x")]
+)
+def test_an_unknown_dead_letter_is_404(redis: FakeRedis, method: str, path: str) -> None:
+    answer = ask(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "CLIENT_ERROR_DEAD_LETTER_NOT_FOUND")
+    assert "'x'" in answer.json()["detail"] and "GET /api/v1/dead-letters" in answer.json()["detail"]
+
+
+def test_without_dead_letters_the_list_is_empty(redis: FakeRedis) -> None:
+    assert ask("GET", "/api/v1/dead-letters").json() == []

@@ -164,3 +164,44 @@ def test_without_redis_the_ready_file_is_not_touched_and_the_worker_lives_on(
 
     assert not worker.READY_FILE.exists()
     assert "No heartbeat" in caplog.text
+
+
+def test_the_ledger_is_looked_at_while_the_worker_consumes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[object] = []
+
+    class Reconciler:
+        def __init__(self, app: object) -> None:
+            assert app is worker.app
+
+        def look(self) -> None:
+            looks.append(self)
+            if len(looks) == 2:
+                raise RedisConnectionError("away")
+
+    monkeypatch.setattr(worker, "Reconciler", Reconciler)
+    consumer = SimpleNamespace(timer=Mock())
+    step = worker.Ledger(consumer)
+    step.stop(consumer)  # before it was started: nothing to cancel
+
+    step.start(consumer)
+    ((seconds, look), _) = consumer.timer.call_repeatedly.call_args
+    assert seconds == worker.LOOK_SECONDS
+    look()
+    look()
+    look()
+    assert len(looks) == 3
+    assert [record.levelname for record in caplog.records if "away" in record.message] == ["WARNING"]
+
+    step.stop(consumer)
+    consumer.timer.call_repeatedly.return_value.cancel.assert_called_once_with()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_lease_is_kept_where_claims_need_one(monkeypatch: pytest.MonkeyPatch, durable: bool) -> None:
+    keep = Mock()
+    monkeypatch.setattr(worker.lease, "keep", keep)
+    monkeypatch.setattr(worker, "settings", SimpleNamespace(durable=durable))
+    worker.keep_lease(sender="celery@worker", instance=None)
+    assert keep.call_count == durable
