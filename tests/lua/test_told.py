@@ -135,9 +135,8 @@ def test_the_breaker_names_the_requests_that_opened_and_closed_it(
     ledger.claim("probe", lease.OWNER)
     ledger.finish("probe", "SUCCESS")
 
-    moves = [
-        (line["breaker"], line["before"], line["after"], line["request_id"]) for line in lines if "breaker" in line
-    ]
+    told = [line for line in lines if "breaker" in line]
+    moves = [(line["breaker"], line["before"], line["after"], line["request_id"]) for line in told]
     assert moves == [
         ("admission", "closed", "open", "r-full"),
         ("admission", "open", "half-open", "r-probe"),
