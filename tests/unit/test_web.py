@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,9 +19,12 @@ from fastapi import APIRouter, Request
 from kombu.exceptions import OperationalError
 
 from taskqueue import broker, logs, web
+from taskqueue.bulkhead import BulkheadMiddleware
 from taskqueue.contract import WORKER_KEY, WORKERS
+from taskqueue.middleware import CorrelationMiddleware
 from taskqueue.reliability import ledger
 from taskqueue.schemas import TaskSubmission
+from taskqueue.settings import MAX_BODY_BYTES
 
 
 def ask(method: str, path: str, **options: Any) -> httpx.Response:
@@ -361,3 +365,68 @@ def test_an_unknown_dead_letter_is_404(redis: FakeRedis, method: str, path: str)
 
 def test_without_dead_letters_the_list_is_empty(redis: FakeRedis) -> None:
     assert ask("GET", "/api/v1/dead-letters").json() == []
+
+
+def test_both_lines_of_a_request_say_what_it_was_and_the_second_how_it_ended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "taskqueue")
+    ask("POST", "/echo", content=b"abc", headers={"X-Request-ID": "MY-TRACE-123"})
+    begin, end = (vars(record) for record in caplog.records if record.name == "taskqueue")
+    for line in (begin, end):
+        assert (line["request_id"], line["method"], line["path"]) == ("MY-TRACE-123", "POST", "/echo")
+    assert begin["message"] == "Request started: POST /echo"
+    assert (end["message"], end["status_code"]) == ("Request completed: 200", 200)
+    assert 0 < end["duration_ms"] < 60_000
+    assert len(str(end["duration_ms"]).partition(".")[2]) <= 3
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, 413)])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_body_may_have_exactly_the_limit(size: int, status: int, pieces: int) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(pieces):
+            yield b"x" * (size // pieces + (size % pieces if number == 0 else 0))
+
+    answer = ask("POST", "/echo", content=body())
+    assert answer.status_code == status
+    if status == 413:
+        assert str(MAX_BODY_BYTES) in answer.json()["detail"]
+
+
+def test_what_is_not_http_passes_unchanged() -> None:
+    seen: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        seen.append(arguments)
+
+    arguments = ({"type": "lifespan"}, object(), object())
+    for middleware in (CorrelationMiddleware, BulkheadMiddleware):
+        asyncio.run(middleware(app)(*arguments))
+    assert seen == [arguments, arguments]
+
+
+def test_the_description_names_the_application_and_how_each_request_can_fail() -> None:
+    description = ask("GET", "/openapi.json").json()
+    assert description["info"] == {"title": "Clew task queue", "version": "1.0.0"}
+    statuses = {
+        path: set(operation["responses"])
+        for path, operations in description["paths"].items()
+        for operation in operations.values()
+    }
+    assert statuses["/tasks"] == {"200", "400", "413", "415", "422", "500", "503"}
+    assert statuses["/api/v1/dead-letters/{letter_id}/requeue"] >= {"202", "404", "409", "500", "503"}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_with_the_durable_settings_posts_wait_for_a_turn(monkeypatch: pytest.MonkeyPatch, durable: bool) -> None:
+    monkeypatch.setattr(web, "settings", SimpleNamespace(durable=durable))
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    app = web.create_app(APIRouter())
+    assert isinstance(app, CorrelationMiddleware)
+    assert isinstance(app.app, BulkheadMiddleware) is durable
+
+
+def test_an_error_in_the_body_is_told_without_what_was_sent_and_without_links() -> None:
+    answer = ask("POST", "/tasks", json={"task_type": "calculate_var", "data": {"secret": "hunter2"}})
+    assert answer.status_code == 422
+    assert "hunter2" not in answer.text and "errors.pydantic" not in answer.text
+    assert {*answer.json()["errors"][0]} == {"field", "message"}
