@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from typing import Any
@@ -138,3 +139,53 @@ def test_a_dropped_dead_letter_is_gone(redis: Redis) -> None:
 def test_an_unknown_dead_letter_is_a_key_error(redis: Redis, verb: Any) -> None:
     with pytest.raises(KeyError):
         verb("nothing")
+
+
+FIELDS = {"id", "kind", "at", "reason", "queue", "task_id", "correlation_id", "content", "size", "sha256", "complete"}
+
+
+def test_a_letter_tells_all_that_is_known(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_letters.time, "time", lambda: 1234.5678)
+    content = b"this is not JSON"
+    message_id = dead_letters.add("not JSON", queue="low", content=content, task_id="m", correlation_id="c1")
+    add_task()
+    message, task = sorted(dead_letters.all(), key=lambda letter: str(letter["kind"]))
+    assert set(message) == set(task) == FIELDS
+    assert len(message_id) == 32 and message["id"] == message_id
+    assert (message["at"], message["task_id"], message["correlation_id"]) == (1234.568, "m", "c1")
+    assert message["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (task["reason"], task["queue"], task["task_id"]) == ("too many runs", "low", "t")
+    assert (task["size"], task["sha256"]) == (len(json.dumps(ENTRY)), None)
+
+
+@pytest.mark.parametrize("verb", [dead_letters.requeue, dead_letters.drop])
+def test_what_a_person_does_with_a_letter_is_logged(
+    redis: Redis, sent: list[dict[str, Any]], caplog: pytest.LogCaptureFixture, verb: Any
+) -> None:
+    add_task()
+    verb("t")
+    [line] = [vars(record) for record in caplog.records]
+    assert (line["levelno"], line["dead_letter"], line["task_id"]) == (logging.WARNING, "t", "t")
+    assert line["message"].startswith("Dead letter ")
+
+
+def test_a_requeued_task_is_pending_under_its_own_id(redis: Redis, sent: list[dict[str, Any]]) -> None:
+    add_task()
+    dead_letters.requeue("t")
+    assert broker.state_of("t") == {
+        "task_id": "t", "status": "PENDING", "result": None, "traceback": None, "children": []
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", [dead_letters.requeue, dead_letters.drop])
+def test_a_letter_that_another_has_taken_meanwhile_is_a_key_error(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, verb: Any
+) -> None:
+    taken = {"kind": "message", "content": "Nw==", "queue": "low", "complete": True}
+    taken |= {"task_id": None, "correlation_id": None}
+    for letter in (taken, {**taken, "kind": "task", "content": ENTRY}):
+        monkeypatch.setattr(
+            dead_letters, "_letter", lambda letter_id, letter=letter: {**letter, "correlation_id": None}
+        )
+        with pytest.raises(KeyError, match="gone"):
+            verb("gone")
