@@ -68,7 +68,7 @@ lattice: run-packages ## one request on all 32 mixes of fixed layers
 notebooks: notebook-packages ## run all notebooks on real stacks and save them
 	@$(CLEW) notebooks
 
-lab: notebook-packages ## open the notebooks in JupyterLab
+lab: notebook-packages ## open your copies of the notebooks in JupyterLab
 	@$(CLEW) lab
 
 record: run-packages ## run all mixes and save the runs that lessons replay

@@ -113,10 +113,10 @@ def notebooks(names: tuple[str, ...], replay: bool, keep: bool) -> None:
 
 @click.command()
 def lab() -> None:
-    """Open the notebooks in JupyterLab."""
+    """Open copies of the notebooks, without outputs, in JupyterLab."""
     from clew.lab import lessons
 
-    lessons.lab()
+    lessons.lab(terminal.say)
 
 
 @click.command(name="ladder")

@@ -17,12 +17,14 @@ from typing import Any
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT
+from clew.lab import copies
 from clew.lab.strict import Outcome
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Say, running_driver
 from clew.stacks.stack import all_stacks
 
 FOLDER = ROOT / "notebooks"
+COPIES = ROOT / "my-notebooks"  # the learner's
 CELL_SECONDS = 240  # bringing up a stage with containers may take half of that on a busy machine
 # Not fatal: the kernel's own warnings.
 FATAL_WARNINGS = """import warnings
@@ -228,23 +230,20 @@ def without_noise_in(output: Any) -> str:
     return re.sub(r"\d+", "<n>", text) if measured else text
 
 
-def lab() -> None:
-    """Replace this process with JupyterLab on the notebooks, with this environment's kernel.
+def lab(say: Say) -> None:
+    """Replace this process with JupyterLab on copies of the notebooks, with this environment's kernel.
 
-    The notebooks are marked as trusted first: what they show is their own saved output, and without that JupyterLab
-    leaves the pictures out. It makes no requests over the network.
+    It makes no requests over the network.
 
     Raises:
-        ClewError: the packages are not installed.
+        ClewError: the packages are not installed, or a copy cannot be read.
     """
     require_packages()
-    notary = importlib.import_module("nbformat.sign").NotebookNotary()
-    for path in lessons():
-        notary.sign(saved(path))
+    copies.refresh(lessons(), COPIES, say)
     overrides = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json"
     overrides.parent.mkdir(parents=True, exist_ok=True)
     overrides.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": NO_NEWS}))
-    options = [f"--notebook-dir={FOLDER}", "--LabApp.extension_manager=readonly"]
+    options = [f"--notebook-dir={COPIES}", "--LabApp.extension_manager=readonly"]
     if os.geteuid() == 0:
         options.append("--allow-root")
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
