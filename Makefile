@@ -165,6 +165,7 @@ test-packages:
 help: ## the main targets
 	@echo "make stage-3 up trace   start nine services, send one request, show its trail"
 	@echo "make stage-3 diff       the fix of stage 3, in the source and in the logs"
+	@echo "make stage-0 up two     two people at once: whose is each log line?"
 	@echo "make journey            where the ID is kept and lost on all six stages"
 	@echo "make lab                the notebooks: predict, see, explain, fix, check"
 	@echo "make docs               the site, with an explorer of all 32 mixes"

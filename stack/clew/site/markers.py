@@ -127,6 +127,14 @@ class Markers:
         """What `make stage-N trace` printed."""
         return recorded.trace(int(number))
 
+    def two(self, number: str) -> str:
+        """What `make stage-N two` printed."""
+        return recorded.two(int(number))
+
+    def told_apart(self) -> str:
+        """How many lines of two requests at once can be told apart on each stage."""
+        return recorded.told_apart()
+
     def logs(self, number: str) -> str:
         """All log lines of a stage's recorded request, whether they have its ID or not."""
         return recorded.stage_logs(int(number))

@@ -17,10 +17,12 @@ from clew.core.marks import BEADS, NO_ID
 from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.evidence.trace import Run, in_milliseconds
+from clew.evidence.two import BY_ID, BY_TASK, Two
 from clew.lab import recordings
 from clew.show import message as message_words
 from clew.show import svg
 from clew.show import terminal as printing
+from clew.show import two as two_words
 from clew.site import web
 from clew.stacks.services import NGINX
 
@@ -107,6 +109,21 @@ def trace(number: int) -> str:
     with printing.out.capture() as captured:
         printing.trail(stage_run(number))
     return terminal(f"make stage-{number} up trace ID=MY-TRACE-123", captured.get())
+
+
+def two(number: int) -> str:
+    """Return what two requests at once showed on a stage, as in a notebook."""
+    found = Two.from_json(recordings.load("two")["runs"][ladder.stage(number).number])
+    return " ".join(two_words.TwoAtOnce(found)._repr_html_().split("\n"))
+
+
+def told_apart() -> str:
+    """Return how many lines of two requests at once can be told apart on each stage, as a table."""
+    rows = ["| stage | lines with one of the two IDs | by way of the task ID | anyone's |", "|---|---|---|---|"]
+    for stage, entry in zip(ladder.STAGE_LIST, recordings.load("two")["runs"], strict=True):
+        by = [one.by for one in Two.from_json(entry).lines]
+        rows.append(f"| {stage.number} · {stage.title} | {by.count(BY_ID)} | {by.count(BY_TASK)} | {by.count(None)} |")
+    return "\n".join(rows)
 
 
 def shown_ms(line: Line, sent_at: float) -> str:
