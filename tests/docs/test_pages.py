@@ -22,6 +22,8 @@ PAGES = {
     "home": "",
     "journey": "journey/",
     "stage": "journey/stage-3/",
+    "two": "two-at-once/",
+    "leaks": "leaks/",
     "ids": "three-ids/",
     "layers": "layers/",
     "explorer": "explorer/",

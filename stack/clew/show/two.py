@@ -114,7 +114,7 @@ HTML = TEMPLATES.from_string("""\
 {% endfor %}
 </style>
 <div><b>{{ title }}</b></div>
-<div class="wide" tabindex="0" role="region" aria-label="log lines"><table class="two-at-once">
+<div class="wide" tabindex="0"><table class="two-at-once">
 {% for row in rows %}
 <tr class="{{ kinds[row.kind] }}"><td class="ms">{{ row.time }}</td><td>{{ row.service }}</td>
 <td class="mono">{{ row.message }}</td><td class="mono">{{ row.id }}</td>
