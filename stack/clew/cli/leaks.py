@@ -7,7 +7,6 @@ import click
 from clew.cli.options import as_json
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, STATE, shown
-from clew.lab.leaks import trial as trials
 from clew.show import leaks as words
 from clew.show import terminal
 
@@ -16,6 +15,8 @@ from clew.show import terminal
 @as_json
 def leaks(as_json: bool) -> None:
     """Send fifty requests that cross each other, with the ID carried in three ways; count the lines with a wrong ID."""
+    from clew.lab.leaks import trial as trials
+
     seen = list(trials.trials(terminal.say))
     by_hand = seen[0]
     if as_json:
