@@ -100,3 +100,13 @@ def test_all_notebooks_can_be_copied(tmp_path: Path) -> None:
         cells = json.loads(path.read_text())["cells"]
         assert all(not cell["outputs"] for cell in cells if cell["cell_type"] == "code")
         assert any(cell["cell_type"] == "markdown" for cell in cells)
+
+
+@pytest.mark.parametrize("noted", [None, "not JSON"])
+def test_without_a_readable_note_every_copy_counts_as_edited(folders: Folders, noted: str | None) -> None:
+    folders.refresh()
+    note = folders.mine / copies.NOTED
+    note.unlink() if noted is None else note.write_text(noted)
+    folders.write(folders.mine / "01.ipynb", "my prediction")
+    folders.refresh()
+    assert folders.copy["source"] == ["my prediction"]

@@ -6,6 +6,7 @@ its original.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -27,7 +28,9 @@ def refresh(originals: list[Path], folder: Path, say: Say) -> None:
     """
     folder.mkdir(exist_ok=True)
     noted = folder / NOTED
-    copied: dict[str, str] = json.loads(noted.read_text()) if noted.exists() else {}
+    copied: dict[str, str] = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):  # without a note every copy counts as edited
+        copied = json.loads(noted.read_text())
     new = 0
     for original in originals:
         copy = folder / original.name
