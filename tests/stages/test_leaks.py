@@ -19,7 +19,7 @@ def test_fifty_requests_at_once_in_three_ways(monkeypatch: pytest.MonkeyPatch) -
     result = CliRunner().invoke(cli, ["leaks", "--json"], catch_exceptions=False)
 
     by_hand, not_cleared, cleared = json.loads(result.stdout)["trials"]
-    assert set(by_hand["lines"]) == {OWN} and by_hand["not_once"] == []
+    assert set(by_hand["lines"]) == {OWN} and by_hand["astray"] == []
     assert not_cleared["lines"][ANOTHERS] > 0
-    assert ANOTHERS not in cleared["lines"] and cleared["not_once"] == []
+    assert ANOTHERS not in cleared["lines"] and cleared["astray"] == []
     assert running_driver(leaks_stack()) is None

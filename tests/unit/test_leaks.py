@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clew.lab import recordings
-from clew.lab.leaks.judge import ANOTHERS, API_HOPS, MISSING, OWN, judged, not_once
+from clew.lab.leaks.judge import ANOTHERS, API_HOPS, MISSING, OWN, astray, judged
 from clew.lab.leaks.trial import REQUESTS, WAYS, WORKERS, Trial, runs
 from clew.show import leaks as shown
 
@@ -35,11 +35,14 @@ def test_lines_of_strangers_and_without_the_field_are_not_judged() -> None:
     assert judged([line("t7", 1.0, correlation_id="LEAK-1"), line("t1", 1.0)], TOLD) == []
 
 
-def test_before_the_queue_each_id_is_handed_on_once_by_each_layer() -> None:
+def test_before_the_queue_each_layer_logs_every_id_and_no_other() -> None:
     lines = [{"hop": hop, "correlation_id": sent} for hop in API_HOPS for sent in ("A", "B")]
-    assert not_once(lines, ["A", "B"]) == []
+    assert astray(lines, ["A", "B"]) == []
+    assert astray([*lines, {"hop": API_HOPS[1], "correlation_id": "A"}], ["A", "B"]) == [], "nginx sent A once more"
     swapped = [*lines[:-1], {"hop": API_HOPS[-1], "correlation_id": "A"}]
-    assert not_once(swapped, ["A", "B"]) == [f"{API_HOPS[-1]} logged A 2 times", f"{API_HOPS[-1]} logged B 0 times"]
+    assert astray(swapped, ["A", "B"]) == [f"{API_HOPS[-1]} never logged B"]
+    strange = [*lines, {"hop": API_HOPS[0], "correlation_id": "AB"}]
+    assert astray(strange, ["A", "B"]) == [f"{API_HOPS[0]} logged AB, which nobody sent"]
 
 
 def test_a_run_knows_its_process_and_what_was_left_there() -> None:

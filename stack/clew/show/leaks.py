@@ -27,7 +27,7 @@ def table(trials: Sequence[Any]) -> None:
         found.add_row(shown(trial.title), shown(str(sum(trial.lines.values()))), *counts)
     out.print(found)
     for trial in trials:
-        for words in trial.not_once:
+        for words in trial.astray:
             sentence(f"With {trial.title}: {words}.")
     example = next((trial.example for trial in trials if trial.example is not None), None)
     if example is not None:

@@ -44,11 +44,16 @@ def verdict(found: str | None, owner: str) -> str:
     return MISSING if not found else OWN if found == owner else ANOTHERS
 
 
-def not_once(lines: Iterable[Line], sent: Iterable[str]) -> list[str]:
-    """Return what speaks against one hand-off for each ID and layer before the queue, where lines have no task ID."""
+def astray(lines: Iterable[Line], sent: Iterable[str]) -> list[str]:
+    """Return what speaks for a wrong ID in a layer before the queue, where lines have no task ID.
+
+    An ID that was never sent, or one that a layer never logged because another's stood in its place. An ID may be
+    there more than once: nginx sends a request to the next server when the first one takes too long.
+    """
     lines = [line for line in lines if line.get("hop") in API_HOPS]
-    counts = {(hop, sent_id): 0 for hop in API_HOPS for sent_id in sent}
-    for line in lines:
-        key = (str(line["hop"]), str(line.get("correlation_id")))
-        counts[key] = counts.get(key, 0) + 1
-    return [f"{hop} logged {sent_id} {count} times" for (hop, sent_id), count in counts.items() if count != 1]
+    logged = {hop: [str(line.get("correlation_id")) for line in lines if line["hop"] == hop] for hop in API_HOPS}
+    sent = list(sent)
+    return [
+        *(f"{hop} logged {found}, which nobody sent" for hop in API_HOPS for found in logged[hop] if found not in sent),
+        *(f"{hop} never logged {sent_id}" for hop in API_HOPS for sent_id in sent if sent_id not in logged[hop]),
+    ]

@@ -15,7 +15,7 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
-from clew.lab.leaks.judge import ANOTHERS, OWN, Judged, judged, not_once
+from clew.lab.leaks.judge import ANOTHERS, OWN, Judged, astray, judged
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.refresh import refresh
@@ -60,7 +60,7 @@ class Trial:
     ran: list[Ran]
     retried: int
     chained: int
-    not_once: list[str] = field(default_factory=list)
+    astray: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -73,7 +73,7 @@ class Trial:
     @property
     def clean(self) -> bool:
         """Whether every line has its own request's ID."""
-        return set(self.lines) == {OWN} and not self.not_once
+        return set(self.lines) == {OWN} and not self.astray
 
     @property
     def example(self) -> Ran | None:
@@ -158,7 +158,7 @@ def trial(way: str, driver: Driver) -> Trial:
         ran=runs(found, lines, began),
         retried=REQUESTS - chained,
         chained=chained,
-        not_once=not_once(found, sent),
+        astray=astray(found, sent),
     )
 
 
