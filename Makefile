@@ -24,8 +24,11 @@ export CLEW_SEED := $(call typed,SEED)
 export CLEW_REPEAT := $(call typed,REPEAT)
 export CLEW_SHORT := $(call typed,SHORT)
 export CLEW_RECORD := $(call typed,RECORD)
+export CLEW_RESET := $(call typed,RESET)
+export CLEW_SHOW := $(call typed,SHOW)
+export CLEW_WATCH := $(call typed,WATCH)
 CLEW := .venv/bin/python -I -m clew
-STAGES := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
+STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-%,$(MAKECMDGOALS))))
 VERBS := up status send trace two check diff logs message dead-letters rolling-restart
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
@@ -88,6 +91,21 @@ bench-post: test-packages ## CPU time of a POST with the ledger and without (ROU
 
 bench-up: test-packages ## time until nine containers are healthy, compared
 	@.venv/bin/python tests/bench/up.py
+
+# --- fix it yourself ---------------------------------------------------------------------------------------------------
+
+.PHONY: try check-try hint-try
+try-%: run-packages ## a running copy to fix layer N in (WATCH=1 RESET=1 SHOW=1)
+	@$(CLEW) try $*
+
+try: run-packages # the working copy again; with a verb, as in make try logs, nothing else
+	@[ -n "$(filter $(VERBS) down,$(MAKECMDGOALS))" ] || $(CLEW) try
+
+check-try: run-packages ## does your fix hold? By what the stack does
+	@$(CLEW) check-try
+
+hint-try: run-packages ## the next of three hints
+	@$(CLEW) hint-try
 
 # --- drills: claims that are tested ------------------------------------------------------------------------------------
 

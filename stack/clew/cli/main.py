@@ -10,14 +10,17 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, leaks, many, operate, stage
+from clew.cli import drills, leaks, many, operate, stage, tries
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
 from clew.show import terminal
 from clew.stacks.stack import on_these_ports
 
-STACK_COMMANDS = ("make stage-", "make journey", "make lattice", "make doctor", "make down", "make drill", "make leaks")
+STACK_COMMANDS = tuple(
+    f"make {target}"
+    for target in ("stage-", "journey", "lattice", "doctor", "down", "drill", "leaks", "try", "check-try", "hint-try")
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +28,7 @@ def cli() -> None:
     """Send one request into nine containers, see where its correlation ID is lost, and thread it back."""
 
 
-for command in (*stage.COMMANDS, *operate.COMMANDS, *many.COMMANDS, *drills.COMMANDS, *leaks.COMMANDS):
+for command in (*stage.COMMANDS, *operate.COMMANDS, *many.COMMANDS, *drills.COMMANDS, *leaks.COMMANDS, *tries.COMMANDS):
     cli.add_command(command)
 
 

@@ -15,7 +15,7 @@ from clew.evidence import dead_letters
 from clew.show import terminal
 from clew.stacks.drivers import driver_of
 from clew.stacks.rolling import rolling_restart
-from clew.stacks.stack import Stack, stage_stack
+from clew.stacks.stack import Stack, stack_named
 
 ALL = "all"
 SHOWN_CHARACTERS = 100
@@ -28,7 +28,7 @@ SHOWN_CHARACTERS = 100
 @as_json
 def show_dead_letters(stage: str, requeue: str | None, drop: str | None, as_json: bool) -> None:
     """List the messages and tasks that no worker will run; send them again, or drop them."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     driver_of(stack)
     if requeue and drop:
         raise click.UsageError("Give --requeue or --drop, not both.")
@@ -86,7 +86,7 @@ def _print(stack: Stack, letters: list[dict[str, Any]]) -> None:
 @as_json
 def restart_rolling(stage: str, as_json: bool) -> None:
     """Restart every tier one service at a time while the stage is in use, so that no request fails."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     steps = rolling_restart(stack, driver_of(stack), terminal.say)
     if as_json:
         terminal.data([{**step._asdict(), "seconds": round(step.seconds, 2)} for step in steps])

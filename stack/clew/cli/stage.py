@@ -25,7 +25,7 @@ from clew.show import two as two_words
 from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
-from clew.stacks.stack import Stack, all_stacks, stacks_elsewhere, stage_stack
+from clew.stacks.stack import Stack, all_stacks, stack_named, stacks_elsewhere, stage_stack
 
 
 def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def up(stage: str, port: str | None, as_json: bool) -> None:
 def down(stage: str, clean: bool, as_json: bool) -> None:
     """End the stage's services, also what a crash left behind, and remove their data."""
     elsewhere = stacks_elsewhere()
-    stacks = [*all_stacks(), *elsewhere] if stage == "all" else [stage_stack(stage)]
+    stacks = [*all_stacks(), *elsewhere] if stage == "all" else [stack_named(stage)]
     ended: dict[str, str | None] = {}
     titles = {stack.name: stack.title for stack in stacks}
     errors: list[ClewError] = []
@@ -92,7 +92,7 @@ def down(stage: str, clean: bool, as_json: bool) -> None:
 @as_json
 def status(stage: str, as_json: bool) -> None:
     """Tell which of the nine services are ready; exit 1 when one is not."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     driver = driver_of(stack)
     states = driver.status()
     idle = ready.not_ready(stack)
@@ -127,7 +127,7 @@ def status(stage: str, as_json: bool) -> None:
 @as_json
 def send(stage: str, correlation_id: str | None, task_type: str, data: str | None, as_json: bool) -> None:
     """Send one task request and print the answer."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     try:
         freshness.require_current(stack, driver_of(stack))
     except freshness.Outdated as outdated:  # the request is sent all the same: its answer is no verdict on a file
@@ -158,7 +158,7 @@ def trace(
     stage: str, correlation_id: str | None, task_type: str, data: str | None, picture: Path | None, as_json: bool
 ) -> None:
     """Send one task request and find its five hops in the nine logs."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     run = traces.trace(stack, correlation_id, body_of(stack, task_type, data))
     if picture is not None:
         terminal.save_picture(run, picture)
@@ -170,7 +170,7 @@ def trace(
 @as_json
 def two(stage: str, as_json: bool) -> None:
     """Send two requests at the same time, and tell whose each log line is, where the lines tell."""
-    found = crossing.two(stage_stack(stage))
+    found = crossing.two(stack_named(stage))
     terminal.data(found.to_json()) if as_json else two_words.terminal(found)
 
 
@@ -179,7 +179,7 @@ def two(stage: str, as_json: bool) -> None:
 @as_json
 def check(stage: str, as_json: bool) -> None:
     """Compare a traced request with the truth table; exit 1 when they differ."""
-    run = traces.trace(stage_stack(stage))
+    run = traces.trace(stack_named(stage))
     said = f"Stage {stage} matches the truth table: {', '.join(run.verdicts)}."
     try:
         traces.check(run)
@@ -207,7 +207,7 @@ def diff(stage: str, correlation_id: str | None, as_json: bool) -> None:
 @as_json
 def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool) -> None:
     """Search all nine services' logs at once, in time order."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     driver = driver_of(stack)
     try:
         only = checked_service(service) if service else None
@@ -239,7 +239,7 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
 @as_json
 def message(stage: str, correlation_id: str | None, task_type: str, as_json: bool) -> None:
     """Show the raw Celery message of a request in Redis; the workers stop consuming for that moment."""
-    stack = stage_stack(stage)
+    stack = stack_named(stage)
     found = messages.message(stack, correlation_id, body_of(stack, task_type, None))
     terminal.data(found) if as_json else terminal.message(found)
 

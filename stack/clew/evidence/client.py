@@ -133,17 +133,18 @@ def send(
     body: dict[str, Any] | None = None,
     service: str = NGINX,
     key: str | None = None,
+    header: bool = True,
 ) -> Answer:
     """Send one task request with X-Request-ID to nginx, or past it to an API server, whatever its answer may be.
 
-    `key` is an Idempotency-Key to send with it.
+    `key` is an Idempotency-Key to send with it. Without `header` no ID is sent, and the answer's `sent_id` is empty.
 
     Raises:
         ClewError: nothing answers, or the ID cannot be put into a header.
     """
-    sent_id = correlation_id if correlation_id is not None else new_id()
+    sent_id = "" if not header else correlation_id if correlation_id is not None else new_id()
     try:
-        headers = {HEADER.encode(): sent_id.encode()}
+        headers = {HEADER.encode(): sent_id.encode()} if header else {}
         if key is not None:
             headers[b"Idempotency-Key"] = f'"{key}"'.encode()
     except UnicodeEncodeError:

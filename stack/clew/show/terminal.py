@@ -173,17 +173,18 @@ def stage_diff(diff: StageDiff) -> None:
     if out.is_terminal and out.width >= 200:
         table = Table.grid(padding=(0, 3))
         table.add_row(*(Text(name, style="bold") for name, _ in parts))
-        table.add_row(*(_coloured(lines) for _, lines in parts))
+        table.add_row(*(coloured(lines) for _, lines in parts))
         out.print(table)
     else:
         for name, lines in parts:
             out.print(Text(name, style="bold"))
-            out.print(_coloured(lines))
+            out.print(coloured(lines))
             out.print()
     next_step(command(diff.after, "up trace"))
 
 
-def _coloured(lines: Sequence[str]) -> Text:
+def coloured(lines: Sequence[str]) -> Text:
+    """Return the lines of a unified diff in their colours."""
     styles = {"+": "green", "-": "red", "@": "cyan"}
     return Text("\n").join(shown(line, styles.get(line[:1], "")) for line in lines)
 

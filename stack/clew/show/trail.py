@@ -74,7 +74,7 @@ def present(run: Run) -> Trail:
         name=name,
         title=f"{title_of(run)} · sent X-Request-ID: {sent_id}",
         sent_id=sent_id,
-        hops=tuple(_hop_words(hop) for hop in run.hops),
+        hops=tuple(hop_words(hop) for hop in run.hops),
         start=f"{name}: the client sends X-Request-ID: {sent_id}.",
         verdicts=f"{name}: {in_words(run.verdicts)}.",
         ends=ends,
@@ -123,7 +123,8 @@ def outcome(run: Run) -> str:
     return run.task_type.replace("_", " ")
 
 
-def _hop_words(hop: Hop) -> HopWords:
+def hop_words(hop: Hop) -> HopWords:
+    """Return what is said of one hop."""
     bead, found = BEADS[hop.verdict], printable(hop.id) if hop.id else NO_ID
     if hop.candidates > 1:
         where = f"one of {hop.candidates} lines"

@@ -87,8 +87,11 @@ def wait_ready(
     seconds: float | None = None,
     say: Say | None = None,
     driver: Driver | None = None,
+    patience: float = GIVE_UP_AFTER,
 ) -> float:
     """Wait until the services do their work; return how many seconds that took. `say` is told of a long wait.
+
+    A service that ends again and again is given up after `patience` seconds.
 
     Raises:
         ClewError: some did not in time, or keep ending as the `driver` sees it; the message names them.
@@ -102,12 +105,12 @@ def wait_ready(
     def ready() -> bool:
         nonlocal told
         waiting[:] = not_ready(stack, waiting, after)
-        if driver is not None and waiting and time.monotonic() - began > LOOK_AFTER:
+        if driver is not None and waiting and time.monotonic() - began > min(LOOK_AFTER, patience):
             states, now = driver.status(), time.monotonic()
             stopped = {service: ended.get(service, now) for service in waiting if states[service] == "stopped"}
             ended.clear()
             ended.update(stopped)
-            if failed := [service for service, since in ended.items() if now - since > GIVE_UP_AFTER]:
+            if failed := [service for service, since in ended.items() if now - since > patience]:
                 reason = f"Not running, because they end when they are started: {', '.join(failed)}."
                 raise ClewError(reason, stack.command(f"logs SERVICE={failed[0]}"))
         if not told and waiting and time.monotonic() - began > SAY_SO_AFTER:
@@ -119,7 +122,7 @@ def wait_ready(
     try:
         return wait_until(ready, seconds, "every service to be ready", "", every=0.05)
     except ClewError:
-        if any(time.monotonic() - since > GIVE_UP_AFTER for since in ended.values()):
+        if any(time.monotonic() - since > patience for since in ended.values()):
             raise
         raise ClewError(
             f"After {seconds:.0f} s these are not ready: {', '.join(waiting)}.",

@@ -8,23 +8,31 @@ from clew.core.paths import shown
 from clew.stacks import freshness, ready
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.freshness import Snapshot
-from clew.stacks.services import NGINX
+from clew.stacks.services import NGINX, WORKERS
 from clew.stacks.stack import Stack
 
 
-def refresh(stack: Stack, driver: Driver) -> None:
+def refresh(stack: Stack, driver: Driver, patience: float = ready.GIVE_UP_AFTER, kill: bool = False) -> None:
     """Make a running stack run the files on disk, which the caller has just written; wait until it does.
+
+    A service that ends again and again is given up after `patience` seconds. With `kill`, workers are not asked to end,
+    which takes seconds: for a stack without tasks under way.
 
     Raises:
         ClewError: a service did not come back.
     """
     snapshot = Snapshot.of(stack)
     changed = freshness.changed_since_start(stack, driver, snapshot)
-    restart_changed(stack, driver, changed, lambda text: None)
+    for worker in WORKERS if kill else ():
+        if worker in changed:
+            driver.kill(worker)
+    restart_changed(stack, driver, changed, lambda text: None, patience)
     freshness.note(stack, driver.started(), snapshot, changed)
 
 
-def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say) -> None:
+def restart_changed(
+    stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say, patience: float = ready.GIVE_UP_AFTER
+) -> None:
     """Restart the services that run old files; of nginx reload the configuration where it is one of the two written.
 
     Raises:
@@ -38,7 +46,7 @@ def restart_changed(stack: Stack, driver: Driver, changed: dict[str, list[str]],
     began = time.time()
     if services:
         driver.restart(services)
-        ready.wait_ready(stack, services, after=began, say=say, driver=driver)
+        ready.wait_ready(stack, services, after=began, say=say, driver=driver, patience=patience)
     if reloads:
         driver.reload_nginx()
         ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")

@@ -21,6 +21,7 @@ PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12, "leaks": 13}
 # What is typed for a stack that is not a stage's.
 OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill", "leaks": "make leaks"}
+WITH_VERBS = ("try", "mystery")  # the kinds that take a stage's verbs: make try logs
 # Where in its block a service listens; the workers listen nowhere.
 OFFSETS = {NGINX: 0, **{server: n for n, server in enumerate(API_SERVERS, 1)}, FLOWER: 5, REDIS: 6}
 
@@ -129,7 +130,8 @@ class Stack:
     def command(self, verb: str) -> str:
         """Return what to type for a verb on this stack."""
         if self.kind in OF_KIND:
-            typed = "make down" if verb == "down" else OF_KIND[self.kind]
+            further = f" {verb}" if self.kind in WITH_VERBS and verb not in ("up", "") else ""
+            typed = "make down" if verb == "down" else OF_KIND[self.kind] + further
         else:
             typed = f"make stage-{self.number} {verb}" if self.number is not None else "make lattice"
         return on_these_ports(typed, self.prefix)
@@ -160,6 +162,15 @@ def stage_stack(number: int | str, port: int | str | None = None, prefix: str | 
     return Stack("stage", name, this.folder, ports, this.number)
 
 
+def stack_named(name: str) -> Stack:
+    """Return the stack that is typed as a stage's number, or as `try` or `mystery`.
+
+    Raises:
+        ClewError: there is no such stack.
+    """
+    return {"try": try_stack, "mystery": mystery_stack}[name]() if name in WITH_VERBS else stage_stack(name)
+
+
 def lattice_stack(prefix: str | None = None) -> Stack:
     """Return the stack on which the mixes run; whoever uses it writes its folder."""
     # Two folders deep, like a stage, so that its compose.yaml finds `../../stack`.
@@ -180,8 +191,8 @@ def drill_stack(settings: str = "durable", prefix: str | None = None) -> Stack:
 
 def try_stack(prefix: str | None = None) -> Stack:
     """Return the stack on which a learner fixes a layer; whoever brings it up writes its folder."""
-    name = named("try", prefix)
-    return Stack("try", name, ROOT / "try" / name, ports_of("try", prefix=prefix))
+    folder = ROOT / "try" / named("stage", prefix)
+    return Stack("try", named("try", prefix), folder, ports_of("try", prefix=prefix))
 
 
 def mystery_stack(prefix: str | None = None) -> Stack:

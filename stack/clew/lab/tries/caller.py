@@ -1,0 +1,39 @@
+"""Another caller of the learner's layer, as a program of its own: it hands over the same data twice, first with an ID,
+then as a caller does that knows of none. Prints what came of it as JSON.
+
+    python caller.py FOLDER task-service|queue-service ID
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SAMPLE = {"portfolio_data": {"positions": [{"symbol": "AAPL", "quantity": 10, "price": 150.0}]}, "seed": 7}
+
+
+def call(folder: Path, hop: str, sent_id: str) -> dict[str, Any]:
+    """Return the task IDs, and why a call failed, if one did (`errors`)."""
+    sys.path.insert(0, str(folder / "fastapi-app"))
+    data = json.loads(json.dumps(SAMPLE))
+    tasks: list[str] = []
+    errors = []
+    try:
+        if hop == "task-service":
+            layer = importlib.import_module("services.task_service").create_task
+            arguments: tuple[Any, ...] = ("calculate_var", data, "high")
+        else:
+            layer = importlib.import_module("services.queue_service").submit_task
+            arguments = ("tasks.calculate_var", data, "high")
+        tasks.append(layer(*arguments, correlation_id=sent_id))
+        tasks.append(layer(*arguments))
+    except Exception as problem:  # noqa: BLE001 - a learner's code may raise anything, and it is to be told
+        errors.append(f"{type(problem).__name__}: {problem}")
+    return {"tasks": tasks, "errors": errors}
+
+
+if __name__ == "__main__":
+    print(json.dumps(call(Path(sys.argv[1]), sys.argv[2], sys.argv[3])))

@@ -1,0 +1,110 @@
+"""The check of a fix: is it solved, and if not, what is wrong? Judged by what the running stack does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.paths import shown
+from clew.evidence.trace import Hop
+from clew.lab.tries.diagnoses import Finding, diagnose
+from clew.lab.tries.seen import look, open_message
+from clew.lab.tries.workspace import Workspace, driver, later_layers_fixed
+from clew.stacks import lifecycle
+from clew.stacks.refresh import refresh
+
+PATIENCE_SECONDS = 1.5  # for a service that ends when it is started
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check. `key` names what is wrong, empty when nothing is; `hops` are those of one of its requests,
+    `beads` the five verdicts."""
+
+    number: int
+    solved: bool
+    key: str
+    words: str
+    hops: list[Hop] = field(default_factory=list)
+
+    @property
+    def beads(self) -> tuple[str, ...]:
+        return tuple(hop.verdict for hop in self.hops)
+
+
+def check(work: Workspace, on_first: Callable[[list[Hop]], None] = lambda hops: None) -> Verdict:
+    """Make the stack run the files as they are, send requests, and judge what it does.
+
+    First the working copy as it is; when the layer seems to do its work, once more with the later layers fixed, because
+    only then it can be seen whether the next layer gets what the log line says. `on_first` is told the hops of the
+    first look.
+
+    Raises:
+        ClewError: the working copy is not up, or does not answer.
+    """
+    problem = not_readable(work)
+    if problem is not None:
+        return problem
+    with lifecycle.reserved(work.stack):
+        running = driver(work)
+        try:
+            refresh(work.stack, running, PATIENCE_SECONDS, kill=True)
+        except ClewError as error:
+            words = f"The stack does not start with your file. {error.message}"
+            return Verdict(work.number, False, "does_not_start", words + lifecycle.last_words(running, error.message))
+        seen = look(work.stack, running, work.number)
+        found = diagnose(seen)
+        if found and found.key == "nothing_handed_on" and seen.hop == "queue-service":
+            open_message(work.stack, seen)
+            found = diagnose(seen)
+        hops = seen.hops
+        on_first(hops)
+        if found is None:
+            found, hops = _with_later_layers(work, hops)
+    if found is not None:
+        return Verdict(work.number, False, found.key, found.words, hops)
+    return Verdict(work.number, True, "", solved_words(work), hops)
+
+
+def _with_later_layers(work: Workspace, hops: list[Hop]) -> tuple[Finding | None, list[Hop]]:
+    """Look again while the later layers are fixed; return what is wrong then."""
+    running = driver(work)
+    try:
+        with later_layers_fixed(work) as any_later:
+            if not any_later:
+                return None, hops
+            refresh(work.stack, running, kill=True)
+            return diagnose(look(work.stack, running, work.number, whole=True)), hops
+    finally:
+        refresh(work.stack, running, kill=True)
+
+
+def not_readable(work: Workspace) -> Verdict | None:
+    """Return the verdict on a file that Python cannot read at all; sooner than a stack that does not start tells it."""
+    if work.file.suffix != ".py":
+        return None
+    try:
+        compile(work.file.read_bytes(), shown(work.file), "exec")
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        return Verdict(work.number, False, UNREADABLE, f"Python cannot read {shown(work.file)}{where}: {reason}.")
+    return None
+
+
+def solved_words(work: Workspace) -> str:
+    """Return what holds once a layer is fixed."""
+    rest = ladder.HOPS[work.number :]
+    further = f" With {', '.join(rest)} fixed as well, it reaches the worker." if rest else " It reaches the worker."
+    return (
+        f"Solved: {work.layer.hop} hands on each request's own ID, of two requests at once too, and of one that came "
+        f"without.{further}"
+    )
+
+
+def solution(work: Workspace) -> list[str]:
+    """Return our fix as the lines of a unified diff."""
+    return ladder.source_diff(work.number)

@@ -1,0 +1,203 @@
+"""The working copy: the stage before a fix, in a folder of its own, where a learner edits one file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.core.paths import shown
+from clew.lab.tries.hints import HINTS
+from clew.stacks import lifecycle
+from clew.stacks.drivers import Driver, Say, running_driver
+from clew.stacks.stack import Stack, try_stack
+
+DIGIT = 6  # of the stack's ports
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What is being tried: to fix layer `number`. `hints` is how many were shown, `began` seconds since the epoch."""
+
+    number: int
+    hints: int = 0
+    solved: bool = False
+    began: float = 0
+
+    @property
+    def layer(self) -> ladder.Layer:
+        return ladder.changed_layer(self.number)
+
+    @property
+    def stack(self) -> Stack:
+        return try_stack()
+
+    @property
+    def file(self) -> Path:
+        """The file to edit."""
+        return self.stack.folder / self.layer.file
+
+    @property
+    def command(self) -> str:
+        return f"make try-{self.number}"
+
+    @property
+    def touched(self) -> bool:
+        """Whether the layer's file is not as it was found."""
+        return self.file.read_bytes() != ladder.source(self.layer, fixed=False).read_bytes()
+
+    @property
+    def others_edited(self) -> list[str]:
+        """The other layers' files that are not those of the stage before the fix, as paths from the top."""
+        mix = ladder.stage(self.number - 1).mix
+        marks = zip(ladder.LAYERS, mix, ladder.mix_of(self.stack.folder), strict=True)
+        return [
+            shown(self.stack.folder / layer.file)
+            for layer, wanted, found in marks
+            if wanted != found and layer != self.layer
+        ]
+
+    def save(self) -> Workspace:
+        path = _note()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(self)))
+        temporary.replace(path)
+        return self
+
+    def next_hint(self) -> str:
+        """Return the next of the hints, and note that it was shown; after the last one, that one again."""
+        hints = HINTS[self.layer.hop]
+        count = min(self.hints + 1, len(hints))
+        replace(self, hints=count).save()
+        return f"Hint {count} of {len(hints)}: {hints[count - 1]}"
+
+    def note_solved(self) -> Workspace:
+        return replace(self, solved=True).save()
+
+
+def _note() -> Path:
+    return try_stack().state / "try.json"
+
+
+def _put_away() -> Path:
+    """The folder of the files that a check has replaced for a moment; it is there only while a check runs."""
+    return try_stack().state / "put-away"
+
+
+def _kept(number: int) -> Path:
+    """The folder where the learner's version of a layer waits while they try another one."""
+    return try_stack().folder.parent / "kept" / f"layer-{number}"
+
+
+def noted() -> Workspace | None:
+    """Return what is being tried; None when nothing is, or when its folder is gone."""
+    put_back()
+    try:
+        found = Workspace(**json.loads(_note().read_text()))
+        return found if found.file.is_file() else None
+    except (FileNotFoundError, ValueError, TypeError, ClewError, IndexError):
+        return None
+
+
+def current() -> Workspace:
+    """Return what is being tried.
+
+    Raises:
+        ClewError: nothing is.
+    """
+    found = noted()
+    if found is None:
+        raise ClewError("Nothing is being tried: there is no working copy.", "make try-3")
+    return found
+
+
+def prepare(number: int | str, reset: bool = False) -> Workspace:
+    """Make the working copy for a fix; one that is there for the same fix is left as it is, unless `reset`.
+
+    What the learner wrote is never lost: when they turn to another layer their file is kept, and comes back with that
+    layer; a reset keeps it as well, for them to look at.
+
+    Raises:
+        ClewError: there is no such layer.
+    """
+    if str(number) not in {str(stage.number) for stage in ladder.STAGE_LIST[1:]}:
+        raise ClewError(f"There is no fix {number}; the fixes are 1 to {ladder.FIXED.number}.", "make try-3")
+    number = int(number)
+    before = noted()
+    if before is not None and before.number == number and not reset:
+        return before
+    if before is not None and before.touched:
+        _keep(before.file, before.number, "" if before.number != number else ".before-reset")
+    new = Workspace(number, began=time.time())
+    ladder.write_mix(ladder.stage(number - 1).mix, new.stack.folder, DIGIT)
+    own = _kept(number) / new.file.name
+    if own.exists() and not reset:
+        shutil.copyfile(own, new.file)
+    return new.save()
+
+
+def _keep(file: Path, number: int, ending: str) -> None:
+    folder = _kept(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, folder / (file.name + ending))
+
+
+def up(work: Workspace, say: Say) -> Driver:
+    """Bring the working copy's nine services up, or make those that run follow its files.
+
+    Raises:
+        ClewError: a service did not become ready.
+    """
+    return lifecycle.up(work.stack, say)[0]
+
+
+def driver(work: Workspace) -> Driver:
+    """Return the driver of the working copy, which must be up.
+
+    Raises:
+        ClewError: it is not.
+    """
+    found = running_driver(work.stack)
+    if found is None:
+        raise ClewError("The working copy is not up.", work.command)
+    return found
+
+
+@contextlib.contextmanager
+def later_layers_fixed(work: Workspace) -> Iterator[bool]:
+    """Have the layers after the learner's fixed in the block, and as they were afterwards, also after a crash: the
+    next command puts them back. Gives whether there are any."""
+    later = ladder.LAYERS[work.number :]
+    if not later:
+        yield False
+        return
+    away = _put_away()
+    unfinished = away.with_suffix(".new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for layer in later:
+        (unfinished / layer.file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(work.stack.folder / layer.file, unfinished / layer.file)
+    unfinished.replace(away)
+    try:
+        for layer in later:
+            shutil.copyfile(ladder.source(layer, fixed=True), work.stack.folder / layer.file)
+        yield True
+    finally:
+        put_back()
+
+
+def put_back() -> None:
+    """Put the files back that a check has replaced for a moment."""
+    away = _put_away()
+    if away.is_dir():
+        for layer in ladder.LAYERS:
+            if (away / layer.file).exists():
+                shutil.copyfile(away / layer.file, try_stack().folder / layer.file)
+        shutil.rmtree(away)

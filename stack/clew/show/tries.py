@@ -1,0 +1,42 @@
+"""Fix it yourself, in a terminal: what to do, the five hops, and what came of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clew.evidence.trace import Hop
+from clew.show.terminal import coloured, hop_text, out, sentence, shown
+from clew.show.trail import hop_words
+
+
+def task(hop: str, symptom: str, file: str, url: str, command: str) -> None:
+    """Print what is to be done."""
+    sentence(f"{hop} loses the ID. {symptom} Make it hand on the client's ID.")
+    out.print()
+    out.print("edit    ", shown(file, "bold"), sep="")
+    out.print("check   ", shown(f"make check-try, or at each save: {command} WATCH=1"), sep="")
+    out.print(
+        "stuck?  ", shown(f"make hint-try (three hints), {command} SHOW=1 (our fix), RESET=1 (begin anew)"), sep=""
+    )
+    out.print("look    ", shown(f"make try trace, make try logs ID=…; it runs at {url}"), sep="")
+
+
+def hops(found: Sequence[Hop]) -> None:
+    """Print the five hops of a request."""
+    words = [hop_words(hop) for hop in found]
+    width = max((len(hop.id) for hop in words), default=0)
+    for hop in words:
+        out.print(hop_text(hop, width))
+
+
+def solved(words: str, diff: Sequence[str]) -> None:
+    """Print what holds, and our fix to compare with."""
+    sentence(f"● {words}")
+    solution(diff)
+
+
+def solution(diff: Sequence[str]) -> None:
+    """Print our fix."""
+    out.print("\nOur fix:")
+    out.print(coloured(diff))
+    out.print()
