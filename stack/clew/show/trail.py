@@ -152,7 +152,7 @@ def _end(run: Run) -> tuple[str, str]:
     if end is None:
         return f"The trail ends in {hop}", ""
     file = end["file"]
-    if run.stage is None and run.mix[index] != ladder.EDITED:
+    if run.stage is None and run.mix[index] != ladder.EDITED and not run.folder.startswith("try/"):
         # A mix is generated from the two ends, and its folder has the files of another mix by now.
         file = shown(ladder.source(ladder.LAYERS[index], run.mix[index] == "1"))
     return f"The trail ends in {hop}", f"{file}:{end['line']}"

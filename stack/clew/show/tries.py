@@ -11,14 +11,16 @@ from clew.show.trail import hop_words
 
 def task(hop: str, symptom: str, file: str, url: str, command: str) -> None:
     """Print what is to be done."""
+    rows = {
+        "edit": shown(file, "bold"),
+        "check": f"make check-try, or at each save: {command} WATCH=1",
+        "stuck?": f"make hint-try (three hints), {command} SHOW=1 (our fix), {command} RESET=1 (begin anew)",
+        "look": f"make try trace, make try logs ID=…; it runs at {url}",
+    }
     sentence(f"{hop} loses the ID. {symptom} Make it hand on the client's ID.")
     out.print()
-    out.print("edit    ", shown(file, "bold"), sep="")
-    out.print("check   ", shown(f"make check-try, or at each save: {command} WATCH=1"), sep="")
-    out.print(
-        "stuck?  ", shown(f"make hint-try (three hints), {command} SHOW=1 (our fix), RESET=1 (begin anew)"), sep=""
-    )
-    out.print("look    ", shown(f"make try trace, make try logs ID=…; it runs at {url}"), sep="")
+    for name, what in rows.items():
+        out.print(f"{name:<7} ", what, sep="", markup=False)
 
 
 def hops(found: Sequence[Hop]) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a fix, told from what the stack does: the known wrong fixes of each layer, and what they look like.
+"""What is wrong with a fix, told from what the stack does: what the known wrong fixes of each layer look like.
 
 Each rule is a function of what was seen. It returns words when it knows what it sees, otherwise None; the first rule of
 a layer that knows is the one that is told. The rules' names are the keys of the wrong fixes.
@@ -40,7 +40,7 @@ def rules(number: int) -> tuple[Rule, ...]:
     return (*FIRST, *OF_LAYER[ladder.HOPS[number - 1]], *LAST)
 
 
-# --- before anything can be said of the layer ---------------------------------------------------------------------------
+# --- before anything can be said of the layer -------------------------------------------------------------------------
 
 
 def queue_forgotten(seen: Seen) -> str | None:
@@ -90,7 +90,7 @@ def lost_before(seen: Seen) -> str | None:
     return None
 
 
-# --- nginx ----------------------------------------------------------------------------------------------------------------
+# --- nginx ------------------------------------------------------------------------------------------------------------
 
 
 def no_fallback(seen: Seen) -> str | None:
@@ -156,7 +156,7 @@ def not_answered(seen: Seen) -> str | None:
     return None
 
 
-# --- routes, task service ----------------------------------------------------------------------------------------------------
+# --- routes, task service ---------------------------------------------------------------------------------------------
 
 
 def read_again(seen: Seen) -> str | None:
@@ -196,7 +196,7 @@ def caller_failed(seen: Seen) -> str | None:
     return None
 
 
-# --- queue service -----------------------------------------------------------------------------------------------------------
+# --- queue service ----------------------------------------------------------------------------------------------------
 
 
 def task_id_taken(seen: Seen) -> str | None:
@@ -220,8 +220,8 @@ def celerys_property(seen: Seen) -> str | None:
 def overwritten_header(seen: Seen) -> str | None:
     if seen.opened and seen.opened["id_at"] == "headers.correlation_id":
         return (
-            "The ID is in the message, in a header named `correlation_id`. Celery writes its own property over a header "
-            "of that name when a worker takes the message, so nobody ever reads it. Only `kwargs` reaches the function."
+            "The ID is in the message, in a header named `correlation_id`. When a worker takes the message, Celery "
+            "writes its own property over it, so nobody ever reads it. Only `kwargs` reaches the function."
         )
     return None
 
@@ -229,8 +229,8 @@ def overwritten_header(seen: Seen) -> str | None:
 def in_a_header(seen: Seen) -> str | None:
     if seen.opened and seen.opened["id_at"] and seen.opened["id_at"].startswith("headers"):
         return (
-            f"The ID is in the message, at {seen.opened['id_at']}. Celery reads its headers itself; the task's function "
-            "gets only `kwargs`."
+            f"The ID is in the message, at {seen.opened['id_at']}. Celery reads its headers itself; the task's "
+            "function gets only `kwargs`."
         )
     return None
 
@@ -260,7 +260,7 @@ def _of_second_call(seen: Seen) -> list[str]:
     return [found for task in tasks[1:] for hop in ladder.HOPS[3:] for found in seen.of_task(hop, task)]
 
 
-# --- worker ------------------------------------------------------------------------------------------------------------------
+# --- worker -----------------------------------------------------------------------------------------------------------
 
 
 def celerys_own(seen: Seen) -> str | None:
@@ -294,7 +294,7 @@ def half_the_lines(seen: Seen) -> str | None:
     return None
 
 
-# --- what may be wrong with any layer -----------------------------------------------------------------------------------------
+# --- what may be wrong with any layer ---------------------------------------------------------------------------------
 
 
 def no_line(seen: Seen) -> str | None:

@@ -1,4 +1,4 @@
-"""What the working copy does: requests are sent to it, and its log lines read. Nothing here reads the learner's file."""
+"""What the working copy does: requests are sent to it, and its log lines read. Nothing here reads the file."""
 
 from __future__ import annotations
 

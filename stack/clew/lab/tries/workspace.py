@@ -93,7 +93,8 @@ def _put_away() -> Path:
 
 def _kept(number: int) -> Path:
     """The folder where the learner's version of a layer waits while they try another one."""
-    return try_stack().folder.parent / "kept" / f"layer-{number}"
+    folder = try_stack().folder
+    return folder.with_name(f"{folder.name}-kept") / f"layer-{number}"
 
 
 def noted() -> Workspace | None:
