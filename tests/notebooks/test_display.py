@@ -46,6 +46,16 @@ def test_a_replay_says_so_in_every_display() -> None:
         assert facts["clew"]["replay"] is True
 
 
+def test_a_fix_is_tried_on_a_stack_that_runs_and_on_the_stage_before_it() -> None:
+    told = clew.replay(2).try_fix("task-service", "pass")
+    assert "only be tried on a stack that runs" in repr(told)
+    with pytest.raises(ClewError, match="fixed on the stage before it, 2; this is stage 3") as wrong:
+        clew.replay(3).try_fix("task-service", "pass")
+    assert wrong.value.next_step == 'clew.Stage(2).try_fix("task-service", code)'
+    with pytest.raises(ClewError, match="no layer 'flower'"):
+        clew.replay(3).try_fix("flower", "pass")
+
+
 def test_what_was_not_recorded_is_refused() -> None:
     with pytest.raises(ClewError, match="no request with the ID 'ANOTHER'"):
         clew.replay(3).send("ANOTHER")

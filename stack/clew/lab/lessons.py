@@ -39,6 +39,7 @@ NOISE = (
     (r"(fastapi-server|celery-worker)-\d", r"\1"),
     (r"look-up \d", "look-up"),
     (r"drill-[0-9a-f]{8}-\d+", "<id>"),
+    (r"\btry-[0-9a-f]{8}\b", "<id>"),
     (r"(?<![$\d,])\d+\.\d+|\b\d+(?= ms\b)", "<n>"),
     (r"\b(local|docker)\b", "<driver>"),
     (r" +", " "),

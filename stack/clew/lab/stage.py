@@ -20,10 +20,11 @@ from clew.evidence import logs
 from clew.evidence.client import Answer
 from clew.evidence.journey import SENT_ID
 from clew.lab.backend import Backend, CannotStart, Data, cannot_start, replay_wanted
-from clew.lab.layers import source
+from clew.lab.layers import layer_of, source
 from clew.lab.live import LiveStage
 from clew.lab.replayed import ReplayedStage
 from clew.lab.results import Submitted, Traced
+from clew.lab.tries.notebook import Tried
 from clew.show.display import Beside, Display, Lines, MessageXray, Source, UnifiedDiff, Words
 from clew.show.two import TwoAtOnce
 from clew.stacks.services import SERVICES
@@ -45,6 +46,7 @@ class Stage:
         )
         self.sent: Answer | None = None
         self.looks = 0
+        self.tried: Tried | None = None
 
     @property
     def note(self) -> str | None:
@@ -72,6 +74,8 @@ class Stage:
     def down(self) -> Display:
         """Stop the services if this notebook started them."""
         self.backend.down()
+        if self.tried is not None:
+            self.tried.down()
         return Words(f"Stage {self.number} is as it was before this notebook.", note=self.note)
 
     def submit(self, correlation_id: str = SENT_ID, data: Data | None = None) -> Submitted:
@@ -164,6 +168,33 @@ class Stage:
         """Show what this stage changes in the source, and what that changes in the logs."""
         titles = ("What the fix changes in the source", "What that changes in the logs of the same request")
         return Beside(UnifiedDiff(ladder.source_diff(self.number)), (before | after).unified(), titles)
+
+    def try_fix(self, hop: str, code: str) -> Display:
+        """Run this stage with `code` as the whole file of the layer that comes next, and say whether the ID passes.
+
+        The stack for it is one of its own; it keeps running until `down`, so that the next try takes seconds.
+
+        Raises:
+            ClewError: another layer is the next one, or the stack does not answer.
+        """
+        layer = layer_of(hop, 'stage.try_fix("nginx", code)')
+        number = ladder.LAYERS.index(layer) + 1
+        if self.number != number - 1:
+            raise ClewError(
+                f"The {hop} is fixed on the stage before it, {number - 1}; this is stage {self.number}.",
+                f'clew.Stage({number - 1}).try_fix("{hop}", code)',
+            )
+        if self.note is not None:
+            return Words("A fix can only be tried on a stack that runs; this is a recording.", note=self.note)
+        try:
+            self.tried = self.tried or Tried()
+            return self.tried.attempt(number, code)
+        except CannotStart as error:
+            if not self.may_fall_back:
+                raise
+            return Words(
+                f"The stack to try it on cannot be started: {error.message}\nTo run it: {error.next_step}", ok=False
+            )
 
     @contextlib.contextmanager
     def nobody_consuming(self) -> Iterator[None]:

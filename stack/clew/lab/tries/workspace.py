@@ -144,6 +144,13 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
     return new.save()
 
 
+def write(work: Workspace, text: str) -> None:
+    """Make `text` the layer's file; what a learner wrote there is kept beside it."""
+    if work.touched and work.file.read_text() != text:
+        _keep(work.file, work.number, ".before-notebook")
+    work.file.write_text(text)
+
+
 def _keep(file: Path, number: int, ending: str) -> None:
     folder = _kept(number)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ that checks read. HTML comes from templates that escape everything. Shapes and w
 has no text that the words around it lack, so a viewer that strips pictures loses nothing. Start reading at `base.py`.
 """
 
+from clew.show.display.attempt import Attempt
 from clew.show.display.base import Display
 from clew.show.display.diffs import Beside, LogDiff, Source, UnifiedDiff
 from clew.show.display.lines import Lines
@@ -14,6 +15,7 @@ from clew.show.display.tables import Matrix, Table, Words
 from clew.show.display.trail import Timeline, Trail
 
 __all__ = [
+    "Attempt",
     "Beside",
     "Display",
     "Lines",

@@ -1,0 +1,145 @@
+"""Fix it yourself, without a stack: the working copy, the hints, the known wrong fixes, and what the rules see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clew import ladder
+from clew.core.errors import ClewError
+from clew.evidence.client import Answer
+from clew.lab.tries import diagnoses, grade, workspace
+from clew.lab.tries.hints import HINTS
+from clew.lab.tries.seen import Asked, Seen
+from clew.lab.tries.wrong import WRONG
+from clew.stacks import stack as stacks
+from clew.stacks.stack import Stack
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the working copy and its notes ones of this test."""
+    monkeypatch.setattr(stacks, "STATE", tmp_path / "state")
+    one = Stack("try", "try", tmp_path / "try" / "stage", stacks.ports_of("try"))
+    monkeypatch.setattr(workspace, "try_stack", lambda: one)
+    return one.folder
+
+
+def test_the_working_copy_is_the_stage_before_the_fix(own_folder: Path) -> None:
+    work = workspace.prepare("3")
+    assert ladder.mix_of(own_folder) == "11000"
+    assert work.file == own_folder / "fastapi-app/services/task_service.py"
+    assert not work.touched
+    assert workspace.current() == work
+
+
+@pytest.mark.parametrize("number", ["0", "6", "x", "-1", ""])
+def test_there_are_five_fixes(own_folder: Path, number: str) -> None:
+    with pytest.raises(ClewError, match="the fixes are 1 to 5"):
+        workspace.prepare(number)
+    assert not own_folder.exists()
+
+
+def test_without_a_working_copy_the_next_step_is_to_make_one(own_folder: Path) -> None:
+    with pytest.raises(ClewError) as nothing:
+        workspace.current()
+    assert nothing.value.next_step == "make try-3"
+
+
+def test_nothing_that_was_written_is_lost(own_folder: Path) -> None:
+    work = workspace.prepare(3)
+    work.file.write_text("mine")
+    assert workspace.prepare(3).file.read_text() == "mine", "the same fix again goes on"
+
+    other = workspace.prepare(4)
+    assert ladder.mix_of(own_folder) == "11100", "the layer before is ours now"
+    other.file.write_text("other")
+    assert workspace.prepare(3).file.read_text() == "mine"
+    assert workspace.prepare(4).file.read_text() == "other"
+
+    assert not workspace.prepare(4, reset=True).touched
+    kept = own_folder.with_name("stage-kept") / "layer-4"
+    assert {path.name: path.read_text() for path in kept.iterdir()}["queue_service.py.before-reset"] == "other"
+
+    workspace.write(workspace.current(), "third")
+    workspace.write(workspace.current(), "fourth")
+    assert (kept / "queue_service.py.before-notebook").read_text() == "third"
+
+
+def test_a_check_that_was_killed_is_undone_by_the_next_command(own_folder: Path) -> None:
+    work = workspace.prepare(2)
+    (own_folder / "celery-worker/tasks.py").write_text("edited by the learner")
+    block = workspace.later_layers_fixed(work)
+    assert block.__enter__() is True
+    assert ladder.mix_of(own_folder) == "10111"
+    workspace.current()
+    assert ladder.mix_of(own_folder) == "1000?"
+    assert (own_folder / "celery-worker/tasks.py").read_text() == "edited by the learner"
+
+
+def test_hints_come_one_after_the_other_and_the_last_one_stays(own_folder: Path) -> None:
+    workspace.prepare(5)
+    shown = [workspace.current().next_hint() for _ in range(4)]
+    assert [text.partition(":")[0] for text in shown] == ["Hint 1 of 3", "Hint 2 of 3", "Hint 3 of 3", "Hint 3 of 3"]
+    assert set(HINTS) == set(ladder.HOPS)
+
+
+def test_a_file_that_python_cannot_read_is_told_with_its_line(own_folder: Path) -> None:
+    work = workspace.prepare(3)
+    work.file.write_text("def create_task(\n")
+    verdict = grade.not_readable(work)
+    assert verdict is not None
+    assert "line 1" in verdict.words
+    work.file.write_text("fine = True\n")
+    assert grade.not_readable(work) is None
+
+
+def test_wrong_fixes_change_our_file_and_are_named_after_rules() -> None:
+    for one in WRONG:
+        ours = ladder.source(ladder.changed_layer(one.number), fixed=True).read_text()
+        assert one.text != ours
+        assert one.key in {rule.__name__ for rule in diagnoses.rules(one.number)}, one.key
+        if ladder.changed_layer(one.number).file.endswith(".py"):
+            compile(one.text, one.key, "exec")
+    keys = [(one.number, one.key) for one in WRONG]
+    assert len(set(keys)) == len(keys)
+    assert all(sum(number == one.number for one in WRONG) >= 4 for number in range(1, 6))
+
+
+def asked(sent: str, task_id: str, answered: str | None = None) -> Asked:
+    body = {"task_id": task_id}
+    answer = Answer(sent, 0.0, 1.0, 201, sent if answered is None else answered, body)
+    return Asked(answer, "calculate_var", state="SUCCESS")
+
+
+def line(hop: str, found: str | None, **fields: Any) -> dict[str, Any]:
+    return {"service": "x", "ts": 1.0, "hop": hop, "correlation_id": found, **fields}
+
+
+@pytest.mark.parametrize(
+    ("handed_on", "key"),
+    [
+        (["A", "B", "gen"], None),
+        ([None, None, None], "nothing_handed_on"),
+        (["A", None, "gen"], "sometimes"),
+        (["A", "A", "gen"], "mixed_up"),
+        (["Z1", "Z2", "Z3"], "made_up"),
+        (["same", "same", "same"], "constant"),
+        (["A", "B", "None"], "none_as_text"),
+        ([], "no_line"),
+    ],
+)
+def test_what_a_layer_hands_on_is_told_apart(handed_on: list[str | None], key: str | None) -> None:
+    requests = [asked("A", "t1"), asked("B", "t2"), asked("", "t3", answered="gen")]
+    before = [line(hop, wanted) for hop in ("nginx", "routes") for wanted in ("A", "B", "gen")]
+    seen = Seen(3, requests, [*before, *(line("task-service", found) for found in handed_on)])
+    found = diagnoses.diagnose(seen)
+    assert (found.key if found else None) == key
+
+
+def test_an_id_that_was_lost_before_the_layer_is_not_the_layers_fault() -> None:
+    seen = Seen(3, [asked("A", "t1")], [line("nginx", "A"), line("routes", None), line("task-service", None)])
+    found = diagnoses.diagnose(seen)
+    assert found is not None and found.key == "lost_before" and "routes" in found.words
