@@ -27,8 +27,16 @@ export CLEW_RECORD := $(call typed,RECORD)
 export CLEW_RESET := $(call typed,RESET)
 export CLEW_SHOW := $(call typed,SHOW)
 export CLEW_WATCH := $(call typed,WATCH)
+export CLEW_LEVEL := $(call typed,LEVEL)
+export CLEW_FAULTS := $(call typed,FAULTS)
+export CLEW_HINT := $(call typed,HINT)
+export CLEW_WRONG := $(call typed,WRONG)
+export CLEW_LAYER := $(call typed,LAYER)
+export CLEW_CAUSE := $(call typed,CAUSE)
+export CLEW_FIX := $(call typed,FIX)
+export CLEW_COUNT := $(call typed,COUNT)
 CLEW := .venv/bin/python -I -m clew
-STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-%,$(MAKECMDGOALS))))
+STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
 VERBS := up status send trace two check diff logs message dead-letters rolling-restart
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
@@ -106,6 +114,15 @@ check-try: run-packages ## does your fix hold? By what the stack does
 
 hint-try: run-packages ## the next of three hints
 	@$(CLEW) hint-try
+
+# --- the mystery -------------------------------------------------------------------------------------------------------
+
+.PHONY: mystery guess mysteries
+mystery: run-packages ## a stack with something wrong, or nothing (SEED=7 LEVEL=1..3 HINT=1)
+	@[ -n "$(filter $(VERBS) down,$(MAKECMDGOALS))" ] || $(CLEW) mystery
+
+guess: run-packages ## what is wrong? (WRONG=yes LAYER=… CAUSE=… FIX=1)
+	@$(CLEW) guess
 
 # --- drills: claims that are tested ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, leaks, many, operate, stage, tries
+from clew.cli import drills, leaks, many, mystery, operate, stage, tries
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
@@ -19,7 +19,20 @@ from clew.stacks.stack import on_these_ports
 
 STACK_COMMANDS = tuple(
     f"make {target}"
-    for target in ("stage-", "journey", "lattice", "doctor", "down", "drill", "leaks", "try", "check-try", "hint-try")
+    for target in (
+        "stage-",
+        "journey",
+        "lattice",
+        "doctor",
+        "down",
+        "drill",
+        "leaks",
+        "try",
+        "check-try",
+        "hint-try",
+        "mystery",
+        "guess",
+    )
 )
 
 
@@ -28,7 +41,15 @@ def cli() -> None:
     """Send one request into nine containers, see where its correlation ID is lost, and thread it back."""
 
 
-for command in (*stage.COMMANDS, *operate.COMMANDS, *many.COMMANDS, *drills.COMMANDS, *leaks.COMMANDS, *tries.COMMANDS):
+for command in (
+    *stage.COMMANDS,
+    *operate.COMMANDS,
+    *many.COMMANDS,
+    *drills.COMMANDS,
+    *leaks.COMMANDS,
+    *tries.COMMANDS,
+    *mystery.COMMANDS,
+):
     cli.add_command(command)
 
 

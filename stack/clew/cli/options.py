@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
@@ -11,3 +14,8 @@ id_option = click.option(
 )
 type_option = click.option("--type", "task_type", envvar="CLEW_TYPE", default="calculate_var", show_default=True)
 data_option = click.option("--data", envvar="CLEW_DATA", help="The request's `data` as JSON; without it, a sample.")
+
+
+def flag(name: str, told: str) -> Callable[[Any], Any]:
+    """Return an option that `NAME=1` after make sets, too."""
+    return click.option(f"--{name}", is_flag=True, envvar=f"CLEW_{name.upper()}", help=told)

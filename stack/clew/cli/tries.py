@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import click
 
 from clew import ladder
-from clew.cli.options import as_json
+from clew.cli.options import as_json, flag
 from clew.cli.report import report
 from clew.core.errors import ClewError
 from clew.core.paths import shown
 from clew.evidence.trace import Hop
 from clew.show import terminal
 from clew.show import tries as words
-
-
-def flag(name: str, told: str) -> Callable[[Any], Any]:
-    """Return an option that `NAME=1` after make sets, too."""
-    return click.option(f"--{name}", is_flag=True, envvar=f"CLEW_{name.upper()}", help=told)
 
 
 @click.command(name="try")

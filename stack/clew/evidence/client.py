@@ -37,6 +37,8 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "stress_test": {"portfolio_data": {"positions": _POSITIONS}},
 }  # fmt: skip
+# With the fifth type: a task that fails once and is retried.
+SAMPLES = {**REQUESTS, "rehearsal": {"seconds": 0.02, "fail": "transient", "failures": 1, "retry_seconds": 0.5}}
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def request_body(task_type: str = "calculate_var", data: dict[str, Any] | None =
     Raises:
         ClewError: there is no such task type.
     """
-    if task_type not in REQUESTS:
-        raise ClewError(f"There is no task type {task_type!r}; there are {', '.join(REQUESTS)}.", "make stage-5 send")
-    return {"task_type": task_type, "data": REQUESTS[task_type] if data is None else data, "priority": "high"}
+    if task_type not in SAMPLES:
+        raise ClewError(f"There is no task type {task_type!r}; there are {', '.join(SAMPLES)}.", "make stage-5 send")
+    return {"task_type": task_type, "data": SAMPLES[task_type] if data is None else data, "priority": "high"}
 
 
 def seeded_body(data: dict[str, Any] | None = None) -> dict[str, Any]:

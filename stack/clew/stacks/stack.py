@@ -198,7 +198,7 @@ def try_stack(prefix: str | None = None) -> Stack:
 def mystery_stack(prefix: str | None = None) -> Stack:
     """Return the stack with hidden faults; whoever brings it up writes its folder."""
     name = named("mystery", prefix)
-    return Stack("mystery", name, ROOT / ".clew" / f"{name}-stage", ports_of("mystery", prefix=prefix))
+    return Stack("mystery", name, ROOT / "try" / name, ports_of("mystery", prefix=prefix))
 
 
 def leaks_stack(prefix: str | None = None) -> Stack:

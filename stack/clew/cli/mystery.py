@@ -1,0 +1,121 @@
+"""The mystery as commands: `make mystery SEED=7`, `make guess`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from clew import ladder
+from clew.cli.options import as_json, flag
+from clew.core.errors import ClewError
+from clew.core.paths import shown
+from clew.show import mystery as words
+from clew.show import terminal
+
+if TYPE_CHECKING:
+    from clew.lab.mystery.case import Case
+
+
+@click.command()
+@click.option("--seed", type=click.IntRange(0), envvar="CLEW_SEED", help="Which mystery; the same on every machine.")
+@click.option("--level", type=int, envvar="CLEW_LEVEL", default=2, show_default=True, help="1 to 3.")
+@click.option("--faults", type=int, envvar="CLEW_FAULTS", help="How many things are wrong; without it, who knows.")
+@click.option("--name", envvar="CLEW_NAME", help="Who plays, for the score; without it, your login name.")
+@flag("hint", "Show the next hint, which costs 10 points.")
+@flag("show", "Give up: show what is wrong.")
+@as_json
+def mystery(
+    seed: int | None, level: int, faults: int | None, name: str | None, hint: bool, show: bool, as_json: bool
+) -> None:
+    """Bring up a stack with something wrong, or with nothing; without a seed, go on with the one that was begun."""
+    from clew.lab.mystery import case as cases
+    from clew.lab.mystery import guess as guesses
+    from clew.stacks import lifecycle
+
+    if hint or show:
+        case = cases.current()
+        if show:
+            tell_end(guesses.show(case), as_json)
+        else:
+            tell_hint(case, as_json)
+        return
+    case = cases.current() if seed is None else cases.begin(seed, level, faults, name)
+    lifecycle.up(case.stack, terminal.say)
+    if seed is not None:
+        case = cases.restart_clock(case)
+    if as_json:
+        terminal.data(
+            {"seed": case.seed, "level": case.level, "url": case.stack.url, "folder": case.stack.shown_folder}
+        )
+        return
+    words.begin(case.seed, case.level, case.stack.url, case.stack.shown_folder, [layer.file for layer in ladder.LAYERS])
+
+
+def tell_hint(case: Case, as_json: bool) -> None:
+    """Show the next hint, and note that it was."""
+    from clew.lab.mystery import case as cases
+
+    found = cases.next_hint(case)
+    terminal.data({"hint": found}) if as_json else terminal.sentence(found)
+
+
+@click.command()
+@click.option("--wrong", type=click.Choice(["yes", "no"]), envvar="CLEW_WRONG", help="Is something wrong?")
+@click.option("--layer", envvar="CLEW_LAYER", help="In which layers?")
+@click.option("--cause", envvar="CLEW_CAUSE", help="What is wrong?")
+@flag("fix", "Check what you have edited.")
+@as_json
+def guess(wrong: str | None, layer: str | None, cause: str | None, fix: bool, as_json: bool) -> None:
+    """Guess one of the four steps; without any, say which one is next and what there is to choose from."""
+    from clew.lab.mystery import case as cases
+    from clew.lab.mystery import guess as guesses
+    from clew.lab.mystery.faults import CAUSES
+
+    case = cases.current()
+    given = [name for name, value in (("WRONG", wrong), ("LAYER", layer), ("CAUSE", cause), ("FIX", fix)) if value]
+    if len(given) > 1:
+        raise ClewError(f"One step at a time; given were {' and '.join(given)}.", "make guess")
+    said = ""
+    lines: list[str] = []
+    if wrong:
+        guesses.require_step(case, "detect")
+        case, said = guesses.detect(case, wrong == "yes")
+    elif layer:
+        guesses.require_step(case, "localise")
+        case, said = guesses.localise(case, layer)
+    elif cause:
+        guesses.require_step(case, "cause")
+        case, said = guesses.cause(case, cause)
+    elif fix:
+        guesses.require_step(case, "fix")
+        case, found, said = guesses.fix(case, terminal.say)
+        lines = sorted({str(one) for one in found})[:5]
+    if as_json:
+        terminal.data({"said": said, "steps": case.steps, "next": case.next_step, "over": case.ended is not None})
+        return
+    if said:
+        terminal.sentence(said)
+        for line in lines:
+            terminal.sentence(f"  {line}")
+    if case.ended is not None:
+        tell_end(case, as_json)
+        return
+    words.steps(case.steps, case.next_step, guesses.HOW, CAUSES, ladder.HOPS)
+
+
+def tell_end(case: Case, as_json: bool) -> None:
+    """Print what was wrong and the score, and where it was saved."""
+    from clew.lab.mystery import case as cases
+
+    path = cases.score_path(case)
+    found = case.to_json()
+    if as_json:
+        terminal.data({**found, "was": [fault.key for fault in case.faults], "saved": shown(path)})
+        return
+    words.end([(fault.hop, fault.seen, shown(case.stack.folder / fault.layer.file)) for fault in case.faults], found)
+    terminal.out.print(f"Saved as {shown(path)}", markup=False)
+    terminal.next_step(f"make mystery SEED={case.seed + 1} LEVEL={case.level}, or make down")
+
+
+COMMANDS = (mystery, guess)

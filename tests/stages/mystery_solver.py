@@ -1,0 +1,137 @@
+"""A script that solves mysteries with what a learner has: requests of its own, and the nine logs. It knows the causes
+to choose from, and how the five layers hand on; it never reads what a mystery's seed draws, nor the mystery's files."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from clew import ladder
+from clew.core.lines import Line
+from clew.core.wait import wait_until
+from clew.evidence import client, logs
+from clew.evidence.trace import CLOCK_SLACK, find_hops
+from clew.stacks.drivers import Driver
+from clew.stacks.stack import Stack
+
+CROWD = 24
+TYPES = ("calculate_var", "monte_carlo_pricing", "portfolio_optimization", "stress_test", "rehearsal")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one layer was given and what it handed on, for one request."""
+
+    hop: str
+    given: str | None
+    handed_on: str | None
+    task_type: str
+    service: str
+    alone: bool = True
+    run: int = 1  # of a task that is retried
+
+
+def steps_of(stack: Stack, driver: Driver) -> list[Step]:
+    """Send requests and return what each layer did with each."""
+    found: list[Step] = []
+    for number in range(3):  # three rounds, so that each server gets some of each
+        for task_type in TYPES:
+            found += alone(stack, driver, f"Solver-{number}-{task_type}-{'Xx' * 20}", task_type)
+    return found + crowd(stack, driver)
+
+
+def alone(stack: Stack, driver: Driver, sent_id: str, task_type: str) -> list[Step]:
+    """Send one request while nothing else is under way."""
+    began = time.time()
+    answer = client.send_task(stack, sent_id, client.request_body(task_type))
+    client.result(stack, answer.task_id)
+    lines = read(driver, began, [answer.task_id])
+    given: str | None = sent_id
+    found = []
+    for hop in find_hops(lines, answer)[0][:4]:
+        found.append(Step(hop.hop, given, hop.id, task_type, str(hop.service)))
+        given = hop.id
+    runs = [line for line in lines if line.get("task_id") == answer.task_id and line.get("hop") == "worker"]
+    return found + [
+        Step("worker", given, line["correlation_id"], task_type, str(line["service"]), run=run)
+        for run, line in enumerate(runs, 1)
+    ]
+
+
+def crowd(stack: Stack, driver: Driver) -> list[Step]:
+    """Send requests at once; where lines have no task ID, only those after the queue service are looked at."""
+    began = time.time()
+    with ThreadPoolExecutor(CROWD) as clients:
+        answers = list(clients.map(
+            lambda number: client.send_task(stack, f"crowd-{number}", client.request_body()), range(CROWD)
+        ))  # fmt: skip
+    for answer in answers:
+        client.result(stack, answer.task_id)
+    lines = read(driver, began, [answer.task_id for answer in answers])
+    found = []
+    for answer in answers:
+        given: str | None = answer.sent_id
+        for line in lines:
+            if line.get("task_id") == answer.task_id and line.get("hop") in ("queue-service", "worker"):
+                step = Step(line["hop"], given, line["correlation_id"], TYPES[0], str(line["service"]), alone=False)
+                found.append(step)
+                given = line["correlation_id"]
+    return found
+
+
+def read(driver: Driver, began: float, tasks: Iterable[str]) -> list[Line]:
+    found: list[Line] = []
+
+    def complete() -> bool:
+        found[:] = logs.read(driver, began - CLOCK_SLACK)
+        return set(tasks) <= {line.get("task_id") for line in found if "COMPLETE" in str(line.get("message"))}
+
+    wait_until(complete, 15, "the lines of all tasks", "make mystery status", every=0.05)
+    return found
+
+
+def causes(steps: list[Step]) -> dict[str, str]:
+    """Return the cause for each layer in which something is wrong."""
+    found = {}
+    for hop in ladder.HOPS:
+        own = [step for step in steps if step.hop == hop and step.given]
+        wrong = [step for step in own if step.handed_on != step.given]
+        if wrong:
+            found[hop] = cause(own, wrong)
+    return found
+
+
+def cause(own: list[Step], wrong: list[Step]) -> str:
+    """Return what is wrong with a layer, from what it did."""
+    changed = [step for step in wrong if step.handed_on]
+    if not changed:
+        if len(wrong) == len(own):
+            return "dropped"
+        if all(step.run > 1 for step in wrong):
+            return "retry"
+        return (
+            "one-replica" if len({step.service for step in wrong}) == 1 and one_service_only(own, wrong) else "one-type"
+        )
+    if all(step.handed_on == str(step.given)[:32] for step in changed):
+        return "cut"
+    if all(step.handed_on == str(step.given).lower() for step in changed):
+        return "lower-case"
+    if all(not step.alone for step in changed):
+        return "swapped"
+    return "reuse" if own[0].hop == "worker" else "replaced"
+
+
+def one_service_only(own: list[Step], wrong: list[Step]) -> bool:
+    """Whether everything that one service handed on is wrong, whatever its type."""
+    service = wrong[0].service
+    return all(step in wrong for step in own if step.service == service)
+
+
+def repair(stack: Stack, hops: Iterable[str]) -> None:
+    """Put our file of stage 5 in the place of each layer's."""
+    for layer in ladder.LAYERS:
+        if layer.hop in hops:
+            shutil.copyfile(ladder.source(layer, fixed=True), stack.folder / layer.file)
