@@ -62,7 +62,8 @@ def alone(stack: Stack, driver: Driver, sent_id: str, task_type: str) -> list[St
 
 
 def crowd(stack: Stack, driver: Driver) -> list[Step]:
-    """Send requests at once; where lines have no task ID, only those after the queue service are looked at."""
+    """Send requests at once. Only lines with a task ID are looked at, and of the queue service only those with another
+    request's ID: what it was given is not known here."""
     began = time.time()
     with ThreadPoolExecutor(CROWD) as clients:
         answers = list(clients.map(
@@ -71,14 +72,16 @@ def crowd(stack: Stack, driver: Driver) -> list[Step]:
     for answer in answers:
         client.result(stack, answer.task_id)
     lines = read(driver, began, [answer.task_id for answer in answers])
+    sent_ids = {answer.sent_id for answer in answers}
     found = []
     for answer in answers:
         given: str | None = answer.sent_id
         for line in lines:
             if line.get("task_id") == answer.task_id and line.get("hop") in ("queue-service", "worker"):
-                step = Step(line["hop"], given, line["correlation_id"], TYPES[0], str(line["service"]), alone=False)
-                found.append(step)
-                given = line["correlation_id"]
+                logged = line["correlation_id"]
+                if line["hop"] == "worker" or logged in sent_ids - {given}:
+                    found.append(Step(line["hop"], given, logged, TYPES[0], str(line["service"]), alone=False))
+                given = logged
     return found
 
 

@@ -1,4 +1,4 @@
-"""Mysteries on a stack, solved by a script that has what a learner has. CI plays a few seeds, `make mysteries` thirty."""
+"""Mysteries on a stack, solved by a script that has what a learner has. `make mysteries` plays thirty, CI a few."""
 
 from __future__ import annotations
 

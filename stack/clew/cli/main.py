@@ -17,23 +17,9 @@ from clew.core.paths import STAGES, shown
 from clew.show import terminal
 from clew.stacks.stack import on_these_ports
 
-STACK_COMMANDS = tuple(
-    f"make {target}"
-    for target in (
-        "stage-",
-        "journey",
-        "lattice",
-        "doctor",
-        "down",
-        "drill",
-        "leaks",
-        "try",
-        "check-try",
-        "hint-try",
-        "mystery",
-        "guess",
-    )
-)
+OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess"
+STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
+GROUPS = (stage, operate, many, drills, leaks, tries, mystery)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,16 +27,9 @@ def cli() -> None:
     """Send one request into nine containers, see where its correlation ID is lost, and thread it back."""
 
 
-for command in (
-    *stage.COMMANDS,
-    *operate.COMMANDS,
-    *many.COMMANDS,
-    *drills.COMMANDS,
-    *leaks.COMMANDS,
-    *tries.COMMANDS,
-    *mystery.COMMANDS,
-):
-    cli.add_command(command)
+for group in GROUPS:
+    for command in group.COMMANDS:
+        cli.add_command(command)
 
 
 def main() -> None:

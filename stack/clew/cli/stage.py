@@ -6,6 +6,7 @@ import contextlib
 import json
 import shlex
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +125,18 @@ def status(stage: str, as_json: bool) -> None:
 @id_option
 @type_option
 @data_option
+@click.option("--count", type=click.IntRange(1, 200), envvar="CLEW_COUNT", default=1, help="So many at once.")
 @as_json
-def send(stage: str, correlation_id: str | None, task_type: str, data: str | None, as_json: bool) -> None:
-    """Send one task request and print the answer."""
+def send(stage: str, correlation_id: str | None, task_type: str, data: str | None, count: int, as_json: bool) -> None:
+    """Send one task request and print the answer, or several at once."""
     stack = stack_named(stage)
     try:
         freshness.require_current(stack, driver_of(stack))
     except freshness.Outdated as outdated:  # the request is sent all the same: its answer is no verdict on a file
         terminal.say(f"{outdated.message} {stack.command('up')} restarts the services concerned.")
+    if count > 1:
+        send_many(stack, correlation_id or client.new_id(), body_of(stack, task_type, data), count, as_json)
+        return
     answer = client.send(stack, correlation_id, body_of(stack, task_type, data))
 
     def show(_: dict[str, Any]) -> None:
@@ -147,6 +152,20 @@ def send(stage: str, correlation_id: str | None, task_type: str, data: str | Non
         terminal.next_step(stack.command(f"logs ID={answer.task_id}"))
 
 
+def send_many(stack: Stack, first_id: str, body: dict[str, Any], count: int, as_json: bool) -> None:
+    """Send requests at the same time, with the IDs `first_id`-1, -2 and so on, and print what each was answered."""
+    with ThreadPoolExecutor(count) as clients:
+        ids = [f"{first_id}-{number}" for number in range(1, count + 1)]
+        answers = list(clients.map(lambda sent_id: client.send(stack, sent_id, body), ids))
+    if as_json:
+        terminal.data([vars(answer) for answer in answers])
+        return
+    for answer in answers:
+        told = answer.body.get("task_id") or answer.body.get("detail", "")
+        terminal.out.print(f"{answer.sent_id}  {answer.status_code}  {told}", markup=False)
+    terminal.next_step(stack.command("logs"))
+
+
 @click.command()
 @stage_argument
 @id_option
@@ -159,6 +178,11 @@ def trace(
 ) -> None:
     """Send one task request and find its five hops in the nine logs."""
     stack = stack_named(stage)
+    if stack.kind == "mystery":
+        raise ClewError(
+            "A trace would give the answer away. You have the logs, requests of your own, and the message.",
+            "make mystery logs",
+        )
     run = traces.trace(stack, correlation_id, body_of(stack, task_type, data))
     if picture is not None:
         terminal.save_picture(run, picture)
@@ -170,7 +194,7 @@ def trace(
 @as_json
 def two(stage: str, as_json: bool) -> None:
     """Send two requests at the same time, and tell whose each log line is, where the lines tell."""
-    found = crossing.two(stack_named(stage))
+    found = crossing.two(stage_stack(stage))
     terminal.data(found.to_json()) if as_json else two_words.terminal(found)
 
 
@@ -179,7 +203,7 @@ def two(stage: str, as_json: bool) -> None:
 @as_json
 def check(stage: str, as_json: bool) -> None:
     """Compare a traced request with the truth table; exit 1 when they differ."""
-    run = traces.trace(stack_named(stage))
+    run = traces.trace(stage_stack(stage))
     said = f"Stage {stage} matches the truth table: {', '.join(run.verdicts)}."
     try:
         traces.check(run)
@@ -228,8 +252,9 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
         if not lines:
-            terminal.say("A layer that replaces the ID logs its own instead; a trace shows which one.")
-            terminal.next_step(stack.command(f"trace ID={shlex.quote(wanted)}"), terminal.err)
+            terminal.say("A layer that replaces the ID logs its own instead.")
+            verb = "logs" if stack.kind == "mystery" else f"trace ID={shlex.quote(wanted)}"
+            terminal.next_step(stack.command(verb), terminal.err)
 
 
 @click.command()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TypeVar
 
+from clew import ladder
 from clew.core.errors import ClewError
 from clew.lab.mystery.faults import BASIC, RARE, Fault
 
@@ -51,10 +52,7 @@ def draw(seed: int, level: int, count: int | None = None) -> list[Fault]:
         raise ClewError(f"FAULTS is {count}; it must be {most}.", "make mystery FAULTS=2")
     dice = Dice(f"clew mystery {seed} level {level} faults {count}")
     if count is None:
-        if level == max(LEVELS):
-            count = 2 + dice.below(2)
-        else:
-            count = 0 if dice.below(NOTHING_IN) == 0 else 1
+        count = 2 + dice.below(2) if level == max(LEVELS) else min(1, dice.below(NOTHING_IN))
     pool = list(BASIC if level == 1 else RARE)
     found: list[Fault] = []
     while len(found) < count:
@@ -62,5 +60,4 @@ def draw(seed: int, level: int, count: int | None = None) -> list[Fault]:
         fault = dice.choice([fault for fault in pool if fault.cause == cause])
         found.append(fault)
         pool = [other for other in pool if other.hop != fault.hop and other.cause != fault.cause]
-    order = ["nginx", "routes", "task-service", "queue-service", "worker"]
-    return sorted(found, key=lambda fault: order.index(fault.hop))
+    return sorted(found, key=lambda fault: ladder.HOPS.index(fault.hop))

@@ -136,7 +136,8 @@ RARE: tuple[Fault, ...] = (
     Fault("retry", "worker", "the first run of a task has the ID, the retry has none.", (
         (FROM_TASKQUEUE, f"from celery.signals import before_task_publish\n\n{FROM_TASKQUEUE}"),
         ("from taskqueue.worker import app\n",
-         "from taskqueue.worker import app\n\n\n@before_task_publish.connect\ndef only_what_it_needs(body, headers, **_):\n"
+         "from taskqueue.worker import app\n\n\n@before_task_publish.connect\n"
+         "def only_what_it_needs(body, headers, **_):\n"
          '    if headers.get("retries"):\n        body[1].pop("correlation_id", None)\n'),
     )),
     _one_type("Stress test", "stress_test"),

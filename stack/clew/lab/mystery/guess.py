@@ -101,7 +101,7 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
 
 def show(case: Case) -> Case:
     """Give up: what is left to guess counts as wrong."""
-    steps = {step: case.steps[step] or False for step in STEPS}
+    steps: dict[str, bool | None] = {step: bool(case.steps[step]) for step in STEPS}
     return replace(case, steps=steps, shown=True).end()
 
 
