@@ -37,12 +37,12 @@ export CLEW_FIX := $(call typed,FIX)
 export CLEW_COUNT := $(call typed,COUNT)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
-VERBS := up status send trace two check diff logs message dead-letters rolling-restart
+VERBS := up status send trace two check diff logs message dead-letters rolling-restart watch
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next eleven: make stage-3 up trace
+stage-%: ## choose a stage for the next twelve: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -56,6 +56,7 @@ diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
 message: ## the raw Celery message in Redis
 dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
+watch: watch-packages ## the five hops light up as requests pass; q quits
 rolling-restart: ## restart all tiers in use, with 0 failed requests
 $(VERBS): run-packages
 	@[ -n "$(STAGES)" ] || { echo "No stage given for $@."; echo "Next: make stage-3 $@"; exit 2; }

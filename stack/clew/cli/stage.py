@@ -269,4 +269,18 @@ def message(stage: str, correlation_id: str | None, task_type: str, as_json: boo
     terminal.data(found) if as_json else terminal.message(found)
 
 
-COMMANDS = (up, down, status, send, trace, two, check, diff, show_logs, message)
+@click.command()
+@stage_argument
+def watch(stage: str) -> None:
+    """Show the five hops live, as requests pass; q quits."""
+    stack = stack_named(stage)
+    try:
+        from clew.lab.watch import run
+    except ModuleNotFoundError as error:
+        raise ClewError(f"{error.name} is not installed.", "python3 stack/bootstrap.py run watch") from None
+    if stack.kind == "mystery":
+        raise ClewError("The live view would give the answer away.", "make mystery logs")
+    run.run(stack)
+
+
+COMMANDS = (up, down, status, send, trace, two, check, diff, show_logs, message, watch)
