@@ -35,6 +35,7 @@ export CLEW_LAYER := $(call typed,LAYER)
 export CLEW_CAUSE := $(call typed,CAUSE)
 export CLEW_FIX := $(call typed,FIX)
 export CLEW_COUNT := $(call typed,COUNT)
+export CLEW_DIR := $(call typed,DIR)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
 VERBS := up status send trace two check diff logs message dead-letters rolling-restart watch
@@ -118,9 +119,15 @@ hint-try: run-packages ## the next of three hints
 
 # --- the mystery -------------------------------------------------------------------------------------------------------
 
-.PHONY: mystery guess mysteries
-mystery: run-packages ## a stack with something wrong, or nothing (SEED=7 LEVEL=1..3 HINT=1)
+.PHONY: mystery guess classroom mysteries
+mystery: run-packages ## is something wrong with this stack? (SEED=7 LEVEL=2 HINT=1)
 	@[ -n "$(filter $(VERBS) down,$(MAKECMDGOALS))" ] || $(CLEW) mystery
+
+classroom: run-packages ## the scores of several players side by side (DIR=scores)
+	@$(CLEW) classroom
+
+mysteries: test-packages ## a script solves thirty mysteries, and a table tells
+	@CLEW_ALL_MYSTERIES=1 .venv/bin/python -m pytest -q -s tests/stages/test_mystery.py
 
 guess: run-packages ## what is wrong? (WRONG=yes LAYER=… CAUSE=… FIX=1)
 	@$(CLEW) guess

@@ -155,7 +155,7 @@ def test_a_seeded_body_has_the_data_that_is_given_or_the_sample() -> None:
 
 
 def test_a_task_type_that_does_not_exist_is_refused() -> None:
-    known = "calculate_var, monte_carlo_pricing, portfolio_optimization, stress_test"
+    known = "calculate_var, monte_carlo_pricing, portfolio_optimization, stress_test, rehearsal"
     with pytest.raises(ClewError) as failed:
         client.request_body("nope")
 

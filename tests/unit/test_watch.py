@@ -75,12 +75,7 @@ def test_the_whole_screen_in_80_by_24() -> None:
         return "sent X"
 
     async def play() -> tuple[str, str, str]:
-        app = Watch(
-            "Stage 2",
-            "make stage-2 send",
-            lambda: fed.pop() if fed and sent else [],
-            lambda: sent.append(1) or "sent X",
-        )
+        app = Watch("Stage 2", "make stage-2 send", read, send)
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.pause()
             quiet = shown(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from clew import ladder
 from clew.cli.options import as_json, flag
 from clew.core.errors import ClewError
-from clew.core.paths import shown
+from clew.core.paths import STATE, shown
 from clew.show import mystery as words
 from clew.show import terminal
 
@@ -118,4 +119,25 @@ def tell_end(case: Case, as_json: bool) -> None:
     terminal.next_step(f"make mystery SEED={case.seed + 1} LEVEL={case.level}, or make down")
 
 
-COMMANDS = (mystery, guess)
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--dir", "folder", envvar="CLEW_DIR", type=click.Path(path_type=Path), help="A folder of score files.")
+@as_json
+def classroom(files: tuple[Path, ...], folder: Path | None, as_json: bool) -> None:
+    """Put the scores of several players side by side: in the terminal, and as a page to show."""
+    from clew.lab.mystery import case as cases
+    from clew.lab.mystery import classroom as rooms
+    from clew.show import classroom as table
+
+    scores = rooms.read([*files, *([folder] if folder else [])] or [cases.SCORES])
+    if as_json:
+        terminal.data([vars(score) for score in scores])
+        return
+    table.table(scores)
+    path = STATE / "classroom.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(table.page(scores))
+    terminal.out.print(f"Saved as {shown(path)}", markup=False)
+
+
+COMMANDS = (mystery, guess, classroom)

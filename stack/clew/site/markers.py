@@ -15,7 +15,19 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.evidence import logs
 from clew.show import svg
-from clew.site import docstrings, drawing, drilled, explorer, leaked, notebooks, quoting, recorded, reference, web
+from clew.site import (
+    docstrings,
+    drawing,
+    drilled,
+    explorer,
+    leaked,
+    notebooks,
+    plans,
+    quoting,
+    recorded,
+    reference,
+    web,
+)
 
 MARKER = re.compile(r"(^ +)?\{\{ ([a-z_]+)((?: [^}]+)?) \}\}", re.MULTILINE)
 
@@ -220,6 +232,10 @@ class Markers:
     def notebooks(self) -> str:
         """A link to every notebook."""
         return "\n".join(f"- [{notebooks.title(path)}]({path.stem}.md)" for path in notebooks.paths())
+
+    def plan(self, key: str) -> str:
+        """An instructor's plan of a lesson, from `plans.toml`."""
+        return plans.table(key, self._url("notebooks/index.md").replace("index.md", "{}.md"))
 
     def first_commands(self) -> str:
         """What to type first; with the repository's address where it is known."""

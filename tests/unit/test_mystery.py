@@ -1,0 +1,185 @@
+"""Mysteries without a stack: what seeds draw, what faults change, how steps are graded, and scores side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from clew import ladder
+from clew.cli import cli
+from clew.core.errors import ClewError
+from clew.lab.mystery import case as cases
+from clew.lab.mystery import classroom, guess, probe
+from clew.lab.mystery.draw import LEVELS, draw
+from clew.lab.mystery.faults import BASIC, CAUSES, PROVOKE, RARE, Fault
+from clew.show import classroom as shown
+from clew.stacks import stack as stacks
+from clew.stacks.stack import Stack
+
+ALL = (*BASIC, *RARE)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the mystery's folder, notes and scores ones of this test."""
+    monkeypatch.setattr(stacks, "STATE", tmp_path / "state")
+    monkeypatch.setattr(cases, "SCORES", tmp_path / "scores")
+    one = Stack("mystery", "mystery", tmp_path / "try" / "mystery", stacks.ports_of("mystery"))
+    monkeypatch.setattr(cases, "mystery_stack", lambda: one)
+    return one.folder
+
+
+def begin(*faults: Fault, monkeypatch: pytest.MonkeyPatch) -> cases.Case:
+    """Begin a mystery with these faults, whatever its seed draws."""
+    monkeypatch.setattr(cases, "draw", lambda *_: list(faults))
+    return cases.begin(7, 2, name="Ada")
+
+
+@pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.key)
+def test_a_fault_changes_the_file_of_its_layer_and_python_can_read_it(fault: Fault, own_folder: Path) -> None:
+    cases.write([fault])
+    changed = [
+        layer.hop
+        for layer in ladder.LAYERS
+        if (own_folder / layer.file).read_bytes() != ladder.source(layer, fixed=True).read_bytes()
+    ]
+    assert changed == [fault.hop]
+    if fault.layer.file.endswith(".py"):
+        compile(fault.text(), fault.key, "exec")
+    assert len(fault.hints) == 3 and all(fault.hints)
+    assert fault.cause in CAUSES and fault.cause in PROVOKE
+
+
+def test_the_same_seed_is_the_same_mystery_everywhere() -> None:
+    drawn = {seed: [fault.key for fault in draw(seed, 2)] for seed in range(1, 9)}
+    assert drawn == {
+        1: ["reuse@worker"], 2: ["swapped@queue-service"], 3: ["swapped@queue-service"], 4: [], 5: [],
+        6: ["cut@queue-service"], 7: ["retry@worker"], 8: ["lower-case@queue-service"],
+    }  # fmt: skip
+    assert [fault.key for fault in draw(3, 3)] == ["cut@nginx", "one-replica@task-service", "one-type@worker"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_fault_of_a_level_is_drawn_and_none_hides_another(level: int) -> None:
+    seen = set()
+    nothing = 0
+    for seed in range(400):
+        faults = draw(seed, level)
+        seen |= {fault.key for fault in faults}
+        nothing += not faults
+        assert len({fault.hop for fault in faults}) == len({fault.cause for fault in faults}) == len(faults)
+    assert seen == {fault.key for fault in (BASIC if level == 1 else RARE)}
+    assert (nothing == 0) if level == 3 else (40 < nothing < 130)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_so_many_faults_as_asked_for(count: int) -> None:
+    assert all(len(draw(seed, 2, count)) == count for seed in range(50))
+
+
+@pytest.mark.parametrize(("level", "count"), [(0, None), (4, None), (1, 2), (2, 0), (2, 4)])
+def test_impossible_mysteries_are_refused(level: int, count: int | None) -> None:
+    with pytest.raises(ClewError) as refused:
+        draw(7, level, count)
+    assert refused.value.next_step.startswith("make mystery")
+
+
+def test_four_steps_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = begin(RARE[0], RARE[6], monkeypatch=monkeypatch)
+    with pytest.raises(ClewError, match="'cause' comes later; now it is 'detect'"):
+        guess.require_step(case, "cause")
+    case, said = guess.detect(case, True)
+    assert said == "Right: something is wrong."
+    with pytest.raises(ClewError, match="was guessed already"):
+        guess.detect(case, False)
+    case, said = guess.localise(case, "nginx worker")
+    assert said == "Not quite: 1 of your 2 right; 1 more to find. The right layers are told at the end."
+    case, said = guess.cause(case, "swapped, cut")
+    assert said == "Right: cut, swapped."
+    assert case.steps == {"detect": True, "localise": False, "cause": True, "fix": None}
+    assert cases.current() == case, "it is remembered between commands"
+    assert replace(case, steps={**case.steps, "fix": True}, hints=1, fixes=2).score == 10 + 30 + 30 - 10 - 10
+
+
+@pytest.mark.parametrize("text", ["nowhere", "nginx nowhere", "", " , "])
+def test_a_guess_that_is_none_tells_what_there_is(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    case, _ = guess.detect(begin(RARE[0], monkeypatch=monkeypatch), True)
+    with pytest.raises(ClewError, match="there are nginx, routes, task-service, queue-service, worker"):
+        guess.localise(case, text)
+    assert cases.current().steps["localise"] is None, "it cost nothing"
+
+
+@pytest.mark.parametrize(("said", "score"), [(False, 100), (True, 0)])
+def test_where_nothing_is_wrong_the_first_step_is_the_last(
+    monkeypatch: pytest.MonkeyPatch, said: bool, score: int
+) -> None:
+    case, _ = guess.detect(begin(monkeypatch=monkeypatch), said)
+    assert case.ended is not None and case.score == score and case.next_step is None
+    with pytest.raises(ClewError, match="This mystery is over"):
+        guess.require_step(case, "localise")
+    assert json.loads(cases.score_path(case).read_text())["score"] == score
+
+
+def test_hints_go_from_vague_to_plain_and_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = begin(RARE[0], RARE[6], monkeypatch=monkeypatch)
+    told = [cases.next_hint(cases.current()) for _ in range(7)]
+    assert [text[:11] for text in told] == [f"Hint {n} of 6" for n in (1, 2, 3, 4, 5, 6, 6)]
+    assert told[-1].endswith(RARE[6].hints[2])
+    assert cases.current().hints == 6 and cases.current().score == 0
+    assert guess.show(case).score == 0
+
+
+def test_a_line_with_another_id_and_an_id_without_a_line_are_wrong() -> None:
+    told = {"t1": "A", "t2": "B"}
+    good = [{"hop": hop, "correlation_id": sent} for hop in ladder.HOPS[:3] for sent in "AB"]
+    of_tasks = [{"hop": "worker", "task_id": task, "correlation_id": sent} for task, sent in told.items()]
+    assert probe.wrong([*good, *of_tasks], told) == []
+    assert probe.wrong([*good[1:], *of_tasks], told) == [probe.Wrong("nginx", "A", None)]
+    assert probe.wrong([*good[1:], *of_tasks], told, {"A"}) == [], "it went past nginx"
+    swapped = [{**of_tasks[0], "correlation_id": "B"}, {**of_tasks[1], "correlation_id": None}]
+    assert [str(one) for one in probe.wrong([*good, *swapped], told)] == [
+        "worker: A became B", "worker: B became no ID",
+    ]  # fmt: skip
+
+
+def score(**fields: Any) -> dict[str, Any]:
+    steps = {"detect": True, "localise": True, "cause": False, "fix": None}
+    return {"format": 1, "name": "Ada", "seed": 7, "level": 2, "faults": 1, "started_at": 0.0, "seconds": 65.0,
+            "hints": 1, "steps": steps, "score": 30} | fields  # fmt: skip
+
+
+def test_scores_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clew.cli.mystery.STATE", tmp_path)
+    folder = tmp_path / "handed-in"
+    folder.mkdir()
+    for number, fields in enumerate(({}, {"name": "<b>Bob</b>", "score": 90}, {"name": "Cyd", "seconds": 20.0})):
+        (folder / f"{number}.json").write_text(json.dumps(score(**fields)))
+    assert [one.name for one in classroom.read([folder])] == ["<b>Bob</b>", "Cyd", "Ada"]
+    done = CliRunner().invoke(cli, ["classroom", "--dir", str(folder)], catch_exceptions=False)
+    assert "Cyd" in done.output and "1:05" in done.output
+    page = (tmp_path / "classroom.html").read_text()
+    assert "&lt;b&gt;Bob" in page and "<b>Bob" not in page and "http" not in page
+    assert shown.row(classroom.read([folder])[2])[2:6] == ["● right", "● right", "○ wrong", "–"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", json.dumps(score(format=2)), json.dumps(score(steps={})), json.dumps(score(score=1000)),
+     json.dumps(score(steps={"detect": "yes", "localise": None, "cause": None, "fix": None}))],
+)  # fmt: skip
+def test_a_file_that_is_no_score_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(score()))
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(ClewError, match="1 of 2 files are not scores:\n  bad.json: ") as refused:
+        classroom.read([tmp_path / "good.json", tmp_path / "bad.json"])
+    assert refused.value.next_step
+
+
+def test_no_scores_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ClewError, match="no score files"):
+        classroom.read([tmp_path])
