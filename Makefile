@@ -127,7 +127,7 @@ classroom: run-packages ## the scores of several players side by side (DIR=score
 	@$(CLEW) classroom
 
 mysteries: test-packages ## a script solves thirty mysteries, and a table tells
-	@CLEW_ALL_MYSTERIES=1 .venv/bin/python -m pytest -q -s tests/stages/test_mystery.py
+	@CLEW_ALL_MYSTERIES=1 .venv/bin/python -m pytest -q tests/stages/test_mystery.py
 
 guess: run-packages ## what is wrong? (WRONG=yes LAYER=… CAUSE=… FIX=1)
 	@$(CLEW) guess
@@ -209,6 +209,8 @@ help: ## the main targets
 	@echo "make stage-3 up trace   start nine services, send one request, show its trail"
 	@echo "make stage-3 diff       the fix of stage 3, in the source and in the logs"
 	@echo "make stage-0 up two     two people at once: whose is each log line?"
+	@echo "make try-3              fix the third layer yourself, on a running stack"
+	@echo "make mystery SEED=7     is something wrong with this stack? find out"
 	@echo "make journey            where the ID is kept and lost on all six stages"
 	@echo "make lab                the notebooks: predict, see, explain, fix, check"
 	@echo "make docs               the site, with an explorer of all 32 mixes"

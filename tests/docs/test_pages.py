@@ -24,6 +24,8 @@ PAGES = {
     "stage": "journey/stage-3/",
     "two": "two-at-once/",
     "leaks": "leaks/",
+    "try": "try/",
+    "mystery": "mystery/",
     "ids": "three-ids/",
     "layers": "layers/",
     "explorer": "explorer/",

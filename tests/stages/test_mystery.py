@@ -15,12 +15,13 @@ from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.refresh import refresh
 from clew.stacks.stack import mystery_stack
 
+SOLVED: list[str] = []
 PLAYED = [(7, 2), (11, 1), (3, 3), (10, 2), (2, 2)]
 SEEDS = [(seed, 1 + seed % 3) for seed in range(101, 131)] if os.environ.get("CLEW_ALL_MYSTERIES") else PLAYED
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Driver]:
+def running(pytestconfig: pytest.Config) -> Iterator[Driver]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIVER", "local")
         stack = mystery_stack()
@@ -30,6 +31,9 @@ def running() -> Iterator[Driver]:
             yield driver_of(stack)
         finally:
             lifecycle.down(stack)
+            reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+            for row in ("\nThe mysteries that a script solved:", *SOLVED):
+                reporter.write_line(row)
 
 
 @pytest.mark.timeout(90)
@@ -39,7 +43,7 @@ def test_a_script_solves_it_from_the_logs(running: Driver, seed: int, level: int
     case = cases.begin(seed, level, name="solver")
     refresh(stack, running, kill=True)
     found = causes(steps_of(stack, running))
-    print(f"seed {seed} level {level}: {found or 'nothing'}")
+    told = ", ".join(f"{cause} in {hop}" for hop, cause in found.items()) or "nothing is wrong"
 
     case, _ = guess.detect(case, bool(found))
     if found:
@@ -54,6 +58,7 @@ def test_a_script_solves_it_from_the_logs(running: Driver, seed: int, level: int
     assert {fault.hop: fault.cause for fault in case.faults} == found
     assert case.score == (95 if found else 100)
     assert cases.score_path(case).exists()
+    SOLVED.append(f"seed {seed:<4} level {level}  score {case.score:<4} {told}")
 
 
 def test_a_stack_without_a_fault_passes_the_probe(running: Driver) -> None:

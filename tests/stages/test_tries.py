@@ -18,7 +18,7 @@ UNTOUCHED = {1: "nobody_sent_it", 2: "nothing_handed_on", 3: "nothing_handed_on"
 
 
 @pytest.fixture(scope="module")
-def contract() -> Iterator[dict[str, str]]:
+def contract(pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
     """The table of what was tried and what came of it, printed at the end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIVER", "local")
@@ -27,7 +27,9 @@ def contract() -> Iterator[dict[str, str]]:
             yield table
         finally:
             lifecycle.down(try_stack())
-            print("\n" + "\n".join(f"{tried:<60} {found}" for tried, found in table.items()))
+            reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+            for tried, found in {"\nThe contract of the fixes:": "", **table}.items():
+                reporter.write_line(f"{tried:<60} {found}")
 
 
 @pytest.mark.timeout(120)

@@ -175,7 +175,7 @@ def test_scores_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_file_that_is_no_score_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "good.json").write_text(json.dumps(score()))
     (tmp_path / "bad.json").write_text(text)
-    with pytest.raises(ClewError, match="1 of 2 files are not scores:\n  bad.json: ") as refused:
+    with pytest.raises(ClewError, match=r"1 of 2 files are not scores:\n  bad\.json: ") as refused:
         classroom.read([tmp_path / "good.json", tmp_path / "bad.json"])
     assert refused.value.next_step
 

@@ -163,7 +163,7 @@ def send_many(stack: Stack, first_id: str, body: dict[str, Any], count: int, as_
     for answer in answers:
         told = answer.body.get("task_id") or answer.body.get("detail", "")
         terminal.out.print(f"{answer.sent_id}  {answer.status_code}  {told}", markup=False)
-    terminal.next_step(stack.command("logs"))
+    terminal.next_step(stack.command(f"logs ID={ids[0]}"))
 
 
 @click.command()

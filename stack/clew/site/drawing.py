@@ -138,13 +138,14 @@ def label_place(service: str, layout: str) -> Point:
     return Point(x + w / 2 + 14, y + 22) if service in API_SERVERS else Point(x + w / 2 - 18, y + h / 2 + 4)
 
 
-def drawing(layout: str, run: Run) -> Markup:
-    """Return one of the two drawings, with a recorded run in it."""
+def drawing(layout: str, run: Run | None) -> Markup:
+    """Return one of the two drawings, with a recorded run in it, or without any."""
     view, (client_x, client_y), places = LAYOUTS[layout]
-    verdicts = {hop.hop: hop.verdict for hop in run.hops}
-    served = {**{hop.hop: hop.service for hop in run.hops}, "message": REDIS}
-    server, worker = served["routes"], served["worker"]
-    way = {("client", NGINX), (NGINX, server), (server, server), (server, REDIS), (REDIS, worker)}
+    hops = run.hops if run is not None else []
+    verdicts = {hop.hop: hop.verdict for hop in hops}
+    served = {**{hop.hop: hop.service for hop in hops}, **({"message": REDIS} if hops else {})}
+    server, worker = served.get("routes"), served.get("worker")
+    way = {("client", NGINX), (NGINX, server), (server, server), (server, REDIS), (REDIS, worker)} if hops else set()
     services = [
         {
             **dict(zip(("x", "y", "w", "h"), places[name], strict=True)),
@@ -166,17 +167,17 @@ def drawing(layout: str, run: Run) -> Markup:
         for (start, end, hop), path in pieces(layout).items()
     ]
     beads = []
-    for service, hops in bead_places(layout).items():
-        for hop, (x, y) in hops.items():
-            verdict = verdicts["queue-service" if hop == "message" else hop]
-            drawn = svg.bead(x, y, verdict if served[hop] == service else "none", 8, hop, service)
+    for service, points in bead_places(layout).items():
+        for hop, (x, y) in points.items():
+            verdict = verdicts.get("queue-service" if hop == "message" else hop, "none")
+            drawn = svg.bead(x, y, verdict if served.get(hop) == service else "none", 8, hop, service)
             label = Point(x, y + 24) if layout == "wide" else Point(x + 13, y + 4)
             beads.append({"drawn": drawn, "hop": hop, "label": label if hop in SERVER_HOPS else None})
     return web.render(
         "map.svg",
         layout=layout,
         view=view,
-        told=described(run.verdicts),
+        told=described(run.verdicts) if run is not None else "",
         watch=watched(places, layout),
         services=services,
         pieces=threads,

@@ -14,6 +14,8 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.evidence import logs
+from clew.lab.mystery import faults
+from clew.lab.tries import wrong
 from clew.show import svg
 from clew.site import (
     docstrings,
@@ -233,9 +235,22 @@ class Markers:
         """A link to every notebook."""
         return "\n".join(f"- [{notebooks.title(path)}]({path.stem}.md)" for path in notebooks.paths())
 
+    def wrong_fixes(self) -> str:
+        """The known wrong fixes of each layer."""
+        rows = [f"| {ladder.changed_layer(one.number).hop} | {one.title} |" for one in wrong.WRONG]
+        return "\n".join(["| layer | the fix that does not hold |", "|---|---|", *rows])
+
+    def faults(self) -> str:
+        """What can be wrong with a mystery, and in which layers."""
+        rows = []
+        for cause, told in faults.CAUSES.items():
+            hops = dict.fromkeys(fault.hop for fault in (*faults.BASIC, *faults.RARE) if fault.cause == cause)
+            rows.append(f"| `{cause}` | {told} | {', '.join(hops)} |")
+        return "\n".join(["| cause | what is wrong | in |", "|---|---|---|", *rows])
+
     def plan(self, key: str) -> str:
         """An instructor's plan of a lesson, from `plans.toml`."""
-        return plans.table(key, self._url("notebooks/index.md").replace("index.md", "{}.md"))
+        return plans.table(key, "notebooks/{}.md")
 
     def first_commands(self) -> str:
         """What to type first; with the repository's address where it is known."""
