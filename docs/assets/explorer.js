@@ -197,7 +197,6 @@
     stages.forEach((button, n) => (button.ariaPressed = stage === n));
     $("stage-name").textContent = run.words.name || titles[stage];
     $("two").checked = crossing !== null;
-    $("two").ariaDisabled = stage < 0;
     $("share").textContent = "Copy link";
     $("link").hidden = true;
     history.replaceState(null, "", address() + location.hash);
@@ -294,8 +293,10 @@
   });
   $("message").addEventListener("toggle", () => {
     if (!$("message").open) return;
-    const body = $("message-body"), place = body.querySelector(".kept") ?? body.querySelector(".decoy");
-    if (place) body.scrollTop = place.offsetTop - body.offsetTop - body.clientHeight / 3;
+    const body = $("message-body");
+    // The last place: the header kwargsrepr has the ID too, as part of a text.
+    const place = [...body.querySelectorAll(".kept")].at(-1) ?? body.querySelector(".decoy");
+    place?.scrollIntoView({ block: "center" });
   });
   for (const redis of explorer.querySelectorAll('.service[data-service="redis-broker"], .bead[data-hop="message"]')) {
     redis.addEventListener("click", () => {
