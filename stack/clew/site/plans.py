@@ -59,20 +59,14 @@ def table(key: str, notebook_url: str) -> str:
     known = {plan.key: plan for plan in plans()}
     if key not in known:
         raise ClewError(f"There is no plan {key!r}.", f"choose one of {', '.join(known)}")
-    rows = ["| from–to | goal | do | ask first | expect to hear | note |", "|---|---|---|---|---|---|"]
+    rows = ["| minutes | goal, and what to do | ask first | expect to hear | note |", "|---|---|---|---|---|"]
     begin = 0
     for step in known[key].steps:
+        when = f"{begin}–{begin + step.minutes}"
         what = [f"`{command}`" for command in step.do]
         if step.notebook:
             what.append(f"[notebook {int(step.notebook[:2])}]({notebook_url.format(step.notebook)})")
-        cells = (
-            f"{begin}–{begin + step.minutes}",
-            f"**{step.goal}**",
-            "<br>".join(what),
-            step.ask,
-            step.wrong,
-            step.note,
-        )
+        cells = (when, "<br>".join([f"**{step.goal}**", *what]), step.ask, step.wrong, step.note)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         begin += step.minutes
     return "\n".join(rows)

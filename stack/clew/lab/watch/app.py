@@ -110,8 +110,8 @@ class Watch(App[None]):
     def hops(self) -> Table:
         """Return the five hops with their beads and counters."""
         now = time.time()
-        table = Table(box=None, pad_edge=False, expand=True)
-        table.add_column("", width=8)
+        table = Table(box=None, pad_edge=False, padding=0, expand=True)
+        table.add_column("", width=9)
         for hop in ladder.HOPS:
             table.add_column(hop, justify="center", ratio=1)
         beads = []
