@@ -16,6 +16,22 @@ from clew.stacks.drivers.docker import DockerDriver
 from clew.stacks.stack import checkout_mark, port_prefix, stage_stack
 
 SENT_ID = "MY-TRACE-123"
+CONTRACT = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def contract_table(pytestconfig: pytest.Config) -> list[str]:
+    """The rows of what exercises and mysteries did, printed when all tests have run."""
+    return pytestconfig.stash.setdefault(CONTRACT, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the contract of exercises and mysteries."""
+    rows = config.stash.get(CONTRACT, [])
+    if rows:
+        terminalreporter.section("the contract of exercises and mysteries")
+        for row in rows:
+            terminalreporter.write_line(row)
 
 
 def local_stage(number: int) -> Iterator[Up]:

@@ -38,6 +38,7 @@ def steps_of(stack: Stack, driver: Driver) -> list[Step]:
     """Send requests and return what each layer did with each."""
     found: list[Step] = []
     for number in range(3):  # three rounds, so that each server gets some of each
+        client.send(stack, f"Round-{number}")  # the servers take turns: without it, rounds may all begin with the same
         for task_type in TYPES:
             found += alone(stack, driver, f"Solver-{number}-{task_type}-{'Xx' * 20}", task_type)
     return found + crowd(stack, driver)
@@ -66,9 +67,8 @@ def crowd(stack: Stack, driver: Driver) -> list[Step]:
     request's ID: what it was given is not known here."""
     began = time.time()
     with ThreadPoolExecutor(CROWD) as clients:
-        answers = list(clients.map(
-            lambda number: client.send_task(stack, f"crowd-{number}", client.request_body()), range(CROWD)
-        ))  # fmt: skip
+        bodies = {f"crowd-{number}": client.request_body(TYPES[number % 4]) for number in range(CROWD)}
+        answers = list(clients.map(lambda one: client.send_task(stack, *one), bodies.items()))
     for answer in answers:
         client.result(stack, answer.task_id)
     lines = read(driver, began, [answer.task_id for answer in answers])
@@ -76,11 +76,12 @@ def crowd(stack: Stack, driver: Driver) -> list[Step]:
     found = []
     for answer in answers:
         given: str | None = answer.sent_id
+        task_type = bodies[answer.sent_id]["task_type"]
         for line in lines:
             if line.get("task_id") == answer.task_id and line.get("hop") in ("queue-service", "worker"):
                 logged = line["correlation_id"]
                 if line["hop"] == "worker" or logged in sent_ids - {given}:
-                    found.append(Step(line["hop"], given, logged, TYPES[0], str(line["service"]), alone=False))
+                    found.append(Step(line["hop"], given, logged, task_type, str(line["service"]), alone=False))
                 given = logged
     return found
 
@@ -115,9 +116,9 @@ def cause(own: list[Step], wrong: list[Step]) -> str:
             return "dropped"
         if all(step.run > 1 for step in wrong):
             return "retry"
-        return (
-            "one-replica" if len({step.service for step in wrong}) == 1 and one_service_only(own, wrong) else "one-type"
-        )
+        of_one_service = len({step.service for step in wrong}) == 1
+        right_there = [step for step in own if step.service == wrong[0].service and step not in wrong]
+        return "one-replica" if of_one_service and not right_there else "one-type"
     if all(step.handed_on == str(step.given)[:32] for step in changed):
         return "cut"
     if all(step.handed_on == str(step.given).lower() for step in changed):
@@ -125,12 +126,6 @@ def cause(own: list[Step], wrong: list[Step]) -> str:
     if all(not step.alone for step in changed):
         return "swapped"
     return "reuse" if own[0].hop == "worker" else "replaced"
-
-
-def one_service_only(own: list[Step], wrong: list[Step]) -> bool:
-    """Whether everything that one service handed on is wrong, whatever its type."""
-    service = wrong[0].service
-    return all(step in wrong for step in own if step.service == service)
 
 
 def repair(stack: Stack, hops: Iterable[str]) -> None:

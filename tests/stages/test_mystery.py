@@ -15,13 +15,12 @@ from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.refresh import refresh
 from clew.stacks.stack import mystery_stack
 
-SOLVED: list[str] = []
 PLAYED = [(7, 2), (11, 1), (3, 3), (10, 2), (2, 2)]
 SEEDS = [(seed, 1 + seed % 3) for seed in range(101, 131)] if os.environ.get("CLEW_ALL_MYSTERIES") else PLAYED
 
 
 @pytest.fixture(scope="module")
-def running(pytestconfig: pytest.Config) -> Iterator[Driver]:
+def running() -> Iterator[Driver]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRIVER", "local")
         stack = mystery_stack()
@@ -31,14 +30,11 @@ def running(pytestconfig: pytest.Config) -> Iterator[Driver]:
             yield driver_of(stack)
         finally:
             lifecycle.down(stack)
-            reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-            for row in ("\nThe mysteries that a script solved:", *SOLVED):
-                reporter.write_line(row)
 
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize(("seed", "level"), SEEDS)
-def test_a_script_solves_it_from_the_logs(running: Driver, seed: int, level: int) -> None:
+def test_a_script_solves_it_from_the_logs(contract_table: list[str], running: Driver, seed: int, level: int) -> None:
     stack = mystery_stack()
     case = cases.begin(seed, level, name="solver")
     refresh(stack, running, kill=True)
@@ -58,7 +54,7 @@ def test_a_script_solves_it_from_the_logs(running: Driver, seed: int, level: int
     assert {fault.hop: fault.cause for fault in case.faults} == found
     assert case.score == (95 if found else 100)
     assert cases.score_path(case).exists()
-    SOLVED.append(f"seed {seed:<4} level {level}  score {case.score:<4} {told}")
+    contract_table.append(f"mystery {seed}, level {level}: {told:<60} solved, {case.score} points")
 
 
 def test_a_stack_without_a_fault_passes_the_probe(running: Driver) -> None:

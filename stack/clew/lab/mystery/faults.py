@@ -129,8 +129,10 @@ RARE: tuple[Fault, ...] = (
     Fault("lower-case", "queue-service", SMALL, _item("queue-service", "correlation_id.lower()")),
     Fault("lower-case", "worker", SMALL, ((TAKEN, "correlation_id=correlation_id and correlation_id.lower()):"),)),
     Fault("swapped", "queue-service", "of requests at the same time, one task has another request's ID.", (
+        ("import uuid\n", "import time\nimport uuid\n"),
         ("\n\ndef submit_task(", "\nlatest: dict[str, Any] = {}\n\n\ndef submit_task("),
-        (INTO_KWARGS, '    latest["correlation_id"] = correlation_id\n'),
+        (INTO_KWARGS, '    latest["correlation_id"] = correlation_id\n'
+         "    time.sleep(0.02)  # stands for a look-up that takes its time\n"),
         ("    log_hand_off(", "    kwargs.update(latest)\n    log_hand_off("),
     )),
     Fault("retry", "worker", "the first run of a task has the ID, the retry has none.", (
