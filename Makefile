@@ -111,7 +111,7 @@ try-%: run-packages ## a running copy to fix layer N in (WATCH=1 RESET=1 SHOW=1)
 try: run-packages # the working copy again; with a verb, as in make try logs, nothing else
 	@[ -n "$(filter $(VERBS) down,$(MAKECMDGOALS))" ] || $(CLEW) try
 
-check-try: run-packages ## does your fix hold? By what the stack does
+check-try: run-packages ## does your fix work? judged by what the stack does
 	@$(CLEW) check-try
 
 hint-try: run-packages ## the next of three hints

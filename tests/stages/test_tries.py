@@ -3,6 +3,7 @@ words of its own."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -25,7 +26,11 @@ def local_driver() -> Iterator[None]:
         try:
             yield
         finally:
-            lifecycle.down(try_stack())
+            stack = try_stack()
+            lifecycle.down(stack)
+            assert stack.name != "try", "not a learner's own working copy: tests have ports of their own"
+            for folder in (stack.folder, stack.folder.with_name(f"{stack.folder.name}-kept")):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.timeout(120)

@@ -183,3 +183,5 @@ def test_a_file_that_is_no_score_is_named(tmp_path: Path, text: str) -> None:
 def test_no_scores_at_all(tmp_path: Path) -> None:
     with pytest.raises(ClewError, match="no score files"):
         classroom.read([tmp_path])
+    with pytest.raises(ClewError, match="no file or folder"):
+        classroom.read([tmp_path / "scores"])

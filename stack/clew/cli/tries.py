@@ -18,7 +18,7 @@ from clew.show import tries as words
 
 @click.command(name="try")
 @click.argument("number", metavar="[FIX]", required=False)
-@flag("reset", "Begin anew with the file as it was found.")
+@flag("reset", "Start over with the file as it was found.")
 @flag("show", "Show our fix.")
 @flag("watch", "Check at each save, until it is solved.")
 @as_json
@@ -43,7 +43,7 @@ def try_fix(number: str | None, reset: bool, show: bool, watch: bool, as_json: b
 
 
 def watch_file() -> None:
-    """Check the fix at each save and print what comes of it, until it is solved or Ctrl-C is pressed."""
+    """Check the fix at each save and print the result, until it is solved or Ctrl-C is pressed."""
     from clew.lab.tries import grade, watching, workspace
 
     work = workspace.current()
@@ -69,7 +69,7 @@ def watch_file() -> None:
 
 
 def tell_solved(work: object, verdict: object) -> None:
-    """Note and print that a fix holds, with our fix beside it and what comes next."""
+    """Note and print that a fix works, with our fix and what comes next."""
     from clew.lab.tries import grade, workspace
 
     assert isinstance(work, workspace.Workspace)

@@ -30,7 +30,7 @@ def row(score: Any) -> list[str]:
     """Return the cells of one player."""
     minutes, seconds = divmod(round(score.seconds), 60)
     steps = [WORDS[score.steps[step]] for step in STEPS]
-    mystery = f"seed {score.seed}, level {score.level}"
+    mystery = f"{score.seed}, level {score.level}"
     return [score.name, mystery, *steps, str(score.hints), f"{minutes}:{seconds:02}", str(score.score)]
 
 
@@ -38,7 +38,7 @@ def table(scores: Sequence[Any]) -> None:
     """Print one row for each score."""
     found = Table(box=None, pad_edge=False)
     for heading in HEAD:
-        found.add_column(heading, justify="right" if heading in HEAD[-3:] else "left")
+        found.add_column(heading, justify="right" if heading in HEAD[-3:] else "left", no_wrap=True)
     for score in scores:
         found.add_row(*(shown(cell) for cell in row(score)))
     out.print(found)

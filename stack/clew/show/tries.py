@@ -1,4 +1,4 @@
-"""Fix it yourself, in a terminal: what to do, the five hops, and what came of a check."""
+"""Fix it yourself, in a terminal: what to do, the five hops, and the result of a check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def task(hop: str, symptom: str, file: str, url: str, command: str) -> None:
     rows = {
         "edit": shown(file, "bold"),
         "check": f"make check-try, or at each save: {command} WATCH=1",
-        "stuck?": f"make hint-try (three hints), {command} SHOW=1 (our fix), {command} RESET=1 (begin anew)",
+        "stuck?": f"make hint-try (three hints), {command} SHOW=1 (our fix), {command} RESET=1 (start over)",
         "look": f"make try trace, make try logs ID=…; it runs at {url}",
     }
     sentence(f"{hop} loses the ID. {symptom} Make it hand on the client's ID.")
@@ -32,7 +32,7 @@ def hops(found: Sequence[Hop]) -> None:
 
 
 def solved(words: str, diff: Sequence[str]) -> None:
-    """Print what holds, and our fix to compare with."""
+    """Print that it is solved, and our fix to compare with."""
     sentence(f"● {words}")
     solution(diff)
 

@@ -238,7 +238,7 @@ class Markers:
     def wrong_fixes(self) -> str:
         """The known wrong fixes of each layer."""
         rows = [f"| {ladder.changed_layer(one.number).hop} | {one.title} |" for one in wrong.WRONG]
-        return "\n".join(["| layer | the fix that does not hold |", "|---|---|", *rows])
+        return "\n".join(["| layer | a fix that does not work |", "|---|---|", *rows])
 
     def faults(self) -> str:
         """What can be wrong with a mystery, and in which layers."""

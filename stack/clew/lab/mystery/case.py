@@ -28,7 +28,7 @@ SCORES = ROOT / "try" / "scores"
 @dataclass(frozen=True)
 class Case:
     """A mystery. `count` is how many faults were asked for, None for as many as the level has. `steps` tells which were
-    guessed right; `fixes` counts the fixes that did not hold, `ended` is when all was over, in seconds since the epoch.
+    guessed right; `fixes` counts the fixes that did not work, `ended` is when all was over, in seconds since the epoch.
     """
 
     seed: int
@@ -65,7 +65,7 @@ class Case:
 
     @property
     def score(self) -> int:
-        """Points of 100: for each right step, less what hints and fixes that did not hold cost."""
+        """Points of 100: for each right step, less what hints and fixes that did not work cost."""
         if not self.faults:
             earned = 100 if self.steps["detect"] else 0
         else:
@@ -107,7 +107,7 @@ class Case:
 
 def score_path(case: Case) -> Path:
     """Return where the score of a mystery is written."""
-    who = re.sub(r"[^A-Za-z0-9_-]+", "-", case.name).strip("-") or "somebody"
+    who = re.sub(r"[^A-Za-z0-9_-]+", "-", case.name).strip("-") or "unknown"
     return SCORES / f"{who}-seed-{case.seed}-level-{case.level}.json"
 
 
@@ -165,4 +165,4 @@ def login_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return "somebody"
+        return "unknown"

@@ -36,6 +36,8 @@ def read(paths: Iterable[Path]) -> list[Score]:
     """
     files: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise ClewError(f"There is no file or folder {path}.", "make classroom DIR=try/scores")
         files += sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
         raise ClewError("There are no score files.", "make classroom DIR=try/scores")

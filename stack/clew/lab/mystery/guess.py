@@ -1,4 +1,4 @@
-"""The four steps: is something wrong, where, what, and does the fix hold?"""
+"""The four steps: is something wrong, where, what, and does the fix work?"""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _sets(case: Case, step: str, guessed: set[str], right: set[str], what: str) 
 
 
 def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], str]:
-    """Run the files as they are now, and probe what they do. A fix that does not hold may be tried again.
+    """Run the files as they are now, and probe what they do. A fix that does not work may be tried again.
 
     Raises:
         ClewError: the mystery's stack is not up, or does not come back with these files.
@@ -94,9 +94,9 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
             raise ClewError(error.message + lifecycle.last_words(running, error.message), HOW["fix"]) from None
     if found:
         after = replace(case, fixes=case.fixes + 1).save()
-        return after, found, f"It does not hold yet: {len(found)} log lines have not their request's ID."
+        return after, found, f"Not fixed yet: {len(found)} log lines do not have their own request's ID."
     after = _graded(case, "fix", True).end()
-    return after, [], "It holds: every hop hands on every request's own ID."
+    return after, [], "Fixed: every hop hands on every request's own ID."
 
 
 def show(case: Case) -> Case:

@@ -1,5 +1,5 @@
 """Another caller of the learner's layer, as a program of its own: it hands over the same data twice, first with an ID,
-then as a caller does that knows of none. Prints what came of it as JSON.
+then as a caller does that knows of none. Prints the result as JSON.
 
     python caller.py FOLDER task-service|queue-service ID
 """

@@ -85,7 +85,7 @@ def lost_before(seen: Seen) -> str | None:
             continue
         return (
             f"The ID is lost in {hop} already, which comes before your layer and was fixed. Its file is not what it "
-            f"was: begin anew with RESET=1, or undo what you changed there."
+            f"was: start over with RESET=1, or undo what you changed there."
         )
     return None
 

@@ -21,7 +21,7 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check. `key` names what is wrong, empty when nothing is; `hops` are those of one of its requests,
+    """The result of a check. `key` names what is wrong, empty when nothing is; `hops` are those of one of its requests,
     `beads` the five verdicts."""
 
     number: int
@@ -96,7 +96,7 @@ def not_readable(work: Workspace) -> Verdict | None:
 
 
 def solved_words(work: Workspace) -> str:
-    """Return what holds once a layer is fixed."""
+    """Return what a layer does once it is fixed."""
     rest = ladder.HOPS[work.number :]
     further = f" With {', '.join(rest)} fixed as well, it reaches the worker." if rest else " It reaches the worker."
     return (

@@ -35,7 +35,7 @@ ALONE, WITHOUT_ID = "portfolio_optimization", "monte_carlo_pricing"
 
 @dataclass(frozen=True)
 class Asked:
-    """One request and what became of it. `sent` is the ID that the client sent, empty for none; `state` the task's
+    """One request and its outcome. `sent` is the ID that the client sent, empty for none; `state` the task's
     final state, None when it never got one; `through` the service that it was sent to."""
 
     answer: client.Answer

@@ -145,7 +145,7 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
 
 
 def write(work: Workspace, text: str) -> None:
-    """Make `text` the layer's file; what a learner wrote there is kept beside it."""
+    """Make `text` the layer's file; what a learner wrote there is kept in another file."""
     if work.touched and work.file.read_text() != text:
         _keep(work.file, work.number, ".before-notebook")
     work.file.write_text(text)

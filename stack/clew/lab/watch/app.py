@@ -64,7 +64,7 @@ class Watch(App[None]):
 
     @work(thread=True, exclusive=False)
     def look(self) -> None:
-        """Read what is new, beside the screen, and show it; only one reading at a time."""
+        """Read what is new in a thread of its own, and show it; only one reading at a time."""
         if self.reading:
             return
         self.reading = True
@@ -79,7 +79,7 @@ class Watch(App[None]):
         self.call_from_thread(self.take, lines, problem)
 
     def take(self, lines: list[Line], problem: str) -> None:
-        """Take lines that were read, and show everything anew."""
+        """Take lines that were read, and show everything again."""
         self.seen.take(lines, time.time())
         if problem:
             self.said = problem

@@ -17,7 +17,7 @@ PICTURE = TEMPLATES.from_string("{% if picture %}<div>{{ picture }}</div>{% endi
 
 
 class Attempt(Display):
-    """What came of a fix; `ours` is our fix as a unified diff, shown once the learner's holds."""
+    """The result of a fix; `ours` is our fix as a unified diff, shown once the learner's works."""
 
     def __init__(self, solved: bool, words: str, hops: Sequence[Hop], ours: Sequence[str]) -> None:
         self.solved, self.words, self.hops, self.ours = solved, words, list(hops), list(ours)
