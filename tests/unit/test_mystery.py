@@ -185,3 +185,9 @@ def test_no_scores_at_all(tmp_path: Path) -> None:
         classroom.read([tmp_path])
     with pytest.raises(ClewError, match="no file or folder"):
         classroom.read([tmp_path / "scores"])
+
+
+def test_a_level_without_a_seed_does_not_go_on_with_another_mystery(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(RARE[0], monkeypatch=monkeypatch)
+    with pytest.raises(ClewError, match="needs a SEED"):
+        CliRunner().invoke(cli, ["mystery", "--level", "3"], catch_exceptions=False)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--seed", type=click.IntRange(0), envvar="CLEW_SEED", help="Which mystery; the same on every machine.")
-@click.option("--level", type=int, envvar="CLEW_LEVEL", default=2, show_default=True, help="1 to 3.")
+@click.option("--level", type=int, envvar="CLEW_LEVEL", help="1 to 3; without it, 2.")
 @click.option("--faults", type=int, envvar="CLEW_FAULTS", help="How many things are wrong; without it, who knows.")
 @click.option("--name", envvar="CLEW_NAME", help="Who plays, for the score; without it, your login name.")
 @flag("hint", "Show the next hint, which costs 10 points.")
 @flag("show", "Give up: show what is wrong.")
 @as_json
 def mystery(
-    seed: int | None, level: int, faults: int | None, name: str | None, hint: bool, show: bool, as_json: bool
+    seed: int | None, level: int | None, faults: int | None, name: str | None, hint: bool, show: bool, as_json: bool
 ) -> None:
     """Bring up a stack with something wrong, or with nothing; without a seed, go on with the one that was begun."""
     from clew.lab.mystery import case as cases
@@ -41,7 +41,9 @@ def mystery(
         else:
             tell_hint(case, as_json)
         return
-    case = cases.current() if seed is None else cases.begin(seed, level, faults, name)
+    if seed is None and (level is not None or faults is not None):
+        raise ClewError("LEVEL and FAULTS are for a new mystery, which needs a SEED.", "make mystery SEED=7 LEVEL=3")
+    case = cases.current() if seed is None else cases.begin(seed, 2 if level is None else level, faults, name)
     lifecycle.up(case.stack, terminal.say)
     if seed is not None:
         case = cases.restart_clock(case)

@@ -46,10 +46,10 @@ def draw(seed: int, level: int, count: int | None = None) -> list[Fault]:
         ClewError: there is no such level, or not so many faults on it.
     """
     if level not in LEVELS:
-        raise ClewError(f"There is no level {level}; the levels are 1 to {max(LEVELS)}.", "make mystery LEVEL=2")
+        raise ClewError(f"There is no level {level}; the levels are 1 to {max(LEVELS)}.", "make mystery SEED=7 LEVEL=2")
     if count is not None and not 1 <= count <= (1 if level == 1 else MOST_FAULTS):
         most = "1 on level 1" if level == 1 else f"1 to {MOST_FAULTS}"
-        raise ClewError(f"FAULTS is {count}; it must be {most}.", "make mystery FAULTS=2")
+        raise ClewError(f"FAULTS is {count}; it must be {most}.", "make mystery SEED=7 LEVEL=2 FAULTS=2")
     dice = Dice(f"clew mystery {seed} level {level} faults {count}")
     if count is None:
         count = 2 + dice.below(2) if level == max(LEVELS) else min(1, dice.below(NOTHING_IN))
