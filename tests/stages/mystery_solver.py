@@ -116,9 +116,9 @@ def cause(own: list[Step], wrong: list[Step]) -> str:
             return "dropped"
         if all(step.run > 1 for step in wrong):
             return "retry"
-        of_one_service = len({step.service for step in wrong}) == 1
-        right_there = [step for step in own if step.service == wrong[0].service and step not in wrong]
-        return "one-replica" if of_one_service and not right_there else "one-type"
+        types = {step.task_type for step in wrong}
+        all_of_type = len(types) == 1 and all(step in wrong for step in own if step.task_type in types)
+        return "one-type" if all_of_type else "one-replica"
     if all(step.handed_on == str(step.given)[:32] for step in changed):
         return "cut"
     if all(step.handed_on == str(step.given).lower() for step in changed):

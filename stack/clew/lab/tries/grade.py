@@ -97,8 +97,9 @@ def not_readable(work: Workspace) -> Verdict | None:
 
 def solved_words(work: Workspace) -> str:
     """Return what a layer does once it is fixed."""
-    rest = ladder.HOPS[work.number :]
-    further = f" With {', '.join(rest)} fixed as well, it reaches the worker." if rest else " It reaches the worker."
+    *others, last = ladder.HOPS[work.number - 1 :]
+    rest = f"{', '.join(others[1:])} and {last}" if others[1:] else last
+    further = f" With {rest} fixed as well, the ID reaches the worker." if others else " The ID reaches the worker."
     return (
         f"Solved: {work.layer.hop} hands on each request's own ID, of two requests at once too, and of one that came "
         f"without.{further}"
