@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
 
+import pytest
+
+from clew import ladder
 from clew.lab import lessons, recordings
+from clew.lab.tries.hints import HINTS
 
 TASK_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -65,3 +70,14 @@ def test_the_trails_of_notebook_9_end_where_its_text_says() -> None:
         assert "Sent again" in cells[cell]
         assert "Rehearsal COMPLETE" in cells[cell]
     assert "Booking already applied" in cells["twice"]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_what_a_notebook_has_of_a_layer_is_what_the_layer_is(number: int) -> None:
+    layer = ladder.changed_layer(number)
+    cells = {cell.id: cell.source for cell in lessons.saved(lessons.lessons([f"0{number}"])[0]).cells}
+    code = re.search(r"code = r(?:'''|\"\"\")\n(.*)(?:'''|\"\"\")\n", cells["try"], re.DOTALL)
+    assert code is not None
+    assert code[1] == ladder.source(layer, fixed=False).read_text()
+    text = html.unescape(re.sub(r"</?code>", "`", cells["try-text"]))
+    assert all(hint in text for hint in HINTS[layer.hop])

@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from clew import ladder
-from clew.core.lines import Line
-from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.trace import CLOCK_SLACK, find_hops
 from clew.stacks.drivers import Driver
@@ -49,7 +47,7 @@ def alone(stack: Stack, driver: Driver, sent_id: str, task_type: str) -> list[St
     began = time.time()
     answer = client.send_task(stack, sent_id, client.request_body(task_type))
     client.result(stack, answer.task_id)
-    lines = read(driver, began, [answer.task_id])
+    lines = logs.of_tasks(driver, began - CLOCK_SLACK, [answer.task_id], 15, "make mystery status")
     given: str | None = sent_id
     found = []
     for hop in find_hops(lines, answer)[0][:4]:
@@ -71,7 +69,8 @@ def crowd(stack: Stack, driver: Driver) -> list[Step]:
         answers = list(clients.map(lambda one: client.send_task(stack, *one), bodies.items()))
     for answer in answers:
         client.result(stack, answer.task_id)
-    lines = read(driver, began, [answer.task_id for answer in answers])
+    tasks = [answer.task_id for answer in answers]
+    lines = logs.of_tasks(driver, began - CLOCK_SLACK, tasks, 15, "make mystery status")
     sent_ids = {answer.sent_id for answer in answers}
     found = []
     for answer in answers:
@@ -83,17 +82,6 @@ def crowd(stack: Stack, driver: Driver) -> list[Step]:
                 if line["hop"] == "worker" or logged in sent_ids - {given}:
                     found.append(Step(line["hop"], given, logged, task_type, str(line["service"]), alone=False))
                 given = logged
-    return found
-
-
-def read(driver: Driver, began: float, tasks: Iterable[str]) -> list[Line]:
-    found: list[Line] = []
-
-    def complete() -> bool:
-        found[:] = logs.read(driver, began - CLOCK_SLACK)
-        return set(tasks) <= {line.get("task_id") for line in found if "COMPLETE" in str(line.get("message"))}
-
-    wait_until(complete, 15, "the lines of all tasks", "make mystery status", every=0.05)
     return found
 
 

@@ -18,6 +18,7 @@ from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.trace import Run, trace
+from clew.lab.leaks.judge import servers_tried
 from clew.stacks.services import API_SERVERS, NGINX, WORKERS
 
 GENERATED = re.compile(r"[0-9a-f]{32}")
@@ -182,14 +183,19 @@ def test_of_many_requests_at_once_no_line_carries_the_id_of_another(stage_5: Up)
     lines = logs.read(stage_5.driver)
     task_ids = {task_id: sent_id for sent_id, task_id in tasks.items()}
     with_both = [line for line in lines if line.get("task_id") in task_ids and "correlation_id" in line]
-    assert len(with_both) >= 3 * len(sent_ids)  # queue-service, START, COMPLETE
+    tried = {line["correlation_id"]: servers_tried(line) for line in lines if line.get("hop") == "nginx"}
+    once = {sent_id for sent_id in sent_ids if tried[sent_id] == 1}  # the others may have been worked on twice
+    # queue-service, START, COMPLETE
+    assert Counter(line["correlation_id"] for line in with_both if line["correlation_id"] in once) == dict.fromkeys(
+        once, 3
+    )
     assert all(task_ids[line["task_id"]] == line["correlation_id"] for line in with_both)
     seen = {hop: Counter(line["correlation_id"] for line in lines if line.get("hop") == hop) for hop in ladder.HOPS}
     for hop, counts in seen.items():
         crowd = {sent_id: count for sent_id, count in counts.items() if str(sent_id).startswith("crowd-")}
         assert set(crowd) == set(sent_ids), hop
-        if hop in ("nginx", "worker"):  # between them, a request that takes too long is sent to the next server too
-            assert set(crowd.values()) == {1}, hop
+        most = {sent_id: 1 if hop in ("nginx", "worker") else tried[sent_id] for sent_id in sent_ids}
+        assert all(count <= most[sent_id] for sent_id, count in crowd.items()), hop
 
 
 def test_the_same_id_three_times_is_three_tasks_with_three_results(stage_5: Up) -> None:

@@ -82,16 +82,12 @@ def guess(wrong: str | None, layer: str | None, cause: str | None, fix: bool, as
     said = ""
     lines: list[str] = []
     if wrong:
-        guesses.require_step(case, "detect")
         case, said = guesses.detect(case, wrong == "yes")
     elif layer:
-        guesses.require_step(case, "localise")
         case, said = guesses.localise(case, layer)
     elif cause:
-        guesses.require_step(case, "cause")
         case, said = guesses.cause(case, cause)
     elif fix:
-        guesses.require_step(case, "fix")
         case, found, said = guesses.fix(case, terminal.say)
         lines = sorted({str(one) for one in found})[:5]
     if as_json:

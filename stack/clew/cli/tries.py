@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from clew.core.paths import shown
 from clew.evidence.trace import Hop
 from clew.show import terminal
 from clew.show import tries as words
+
+if TYPE_CHECKING:
+    from clew.lab.tries.grade import Verdict
+    from clew.lab.tries.workspace import Workspace
 
 
 @click.command(name="try")
@@ -44,7 +49,7 @@ def try_fix(number: str | None, reset: bool, show: bool, watch: bool, as_json: b
 
 def watch_file() -> None:
     """Check the fix at each save and print the result, until it is solved or Ctrl-C is pressed."""
-    from clew.lab.tries import grade, watching, workspace
+    from clew.lab.tries import watching, workspace
 
     work = workspace.current()
     began = time.monotonic()
@@ -58,7 +63,7 @@ def watch_file() -> None:
         words.hops(found)
         terminal.say(f"after {time.monotonic() - began:.1f} s")
 
-    def judged(verdict: grade.Verdict) -> None:
+    def judged(verdict: Verdict) -> None:
         if verdict.solved:
             tell_solved(work, verdict)
         else:
@@ -68,13 +73,10 @@ def watch_file() -> None:
     watching.watch(work, saved, first, judged)
 
 
-def tell_solved(work: object, verdict: object) -> None:
-    """Note and print that a fix works, with our fix and what comes next."""
-    from clew.lab.tries import grade, workspace
+def tell_solved(work: Workspace, verdict: Verdict) -> None:
+    """Print that a fix works, with our fix and what comes next."""
+    from clew.lab.tries import grade
 
-    assert isinstance(work, workspace.Workspace)
-    assert isinstance(verdict, grade.Verdict)
-    work.note_solved()
     words.solved(verdict.words, grade.solution(work))
     last = work.number == ladder.FIXED.number
     terminal.next_step("make down" if last else f"make try-{work.number + 1}, or make down")

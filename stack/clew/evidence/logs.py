@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from clew.core.lines import Line, parse_line
+from clew.core.wait import wait_until
 from clew.stacks.drivers import Driver
 from taskqueue.contract import ID_FIELDS
 
@@ -37,6 +38,23 @@ def parsed(logs: Mapping[str, Iterable[str]], since: float | None = None) -> lis
 def in_order(lines: list[Line]) -> list[Line]:
     """Return lines in time order; nginx cuts its times to milliseconds, and writes after the server that it asked."""
     return sorted(lines, key=lambda line: line["ts"] + (0.000999 if "request_time" in line else 0))
+
+
+def of_tasks(driver: Driver, since: float, task_ids: Iterable[str], seconds: float, next_step: str) -> list[Line]:
+    """Return the lines of all services from a time on, once each of these tasks has said that it is complete.
+
+    Raises:
+        ClewError: one did not in time.
+    """
+    wanted = set(task_ids)
+    found: list[Line] = []
+
+    def complete() -> bool:
+        found[:] = read(driver, since)
+        return wanted <= {line.get("task_id") for line in found if str(line.get("message")).endswith(" COMPLETE")}
+
+    wait_until(complete, seconds, "the last lines of all tasks", next_step, every=0.05)
+    return found
 
 
 def with_id(lines: list[Line], wanted: str) -> list[Line]:

@@ -9,9 +9,10 @@ from markupsafe import Markup, escape
 from rich.table import Table
 
 from clew.core.marks import BEADS, COLOURS
+from clew.show.mystery import QUESTIONS
 from clew.show.terminal import out, shown
 
-STEPS = ("detect", "localise", "cause", "fix")
+STEPS = tuple(QUESTIONS)
 HEAD = ("who", "mystery", *STEPS, "hints", "time", "points")
 WORDS = {True: f"{BEADS['kept']} right", False: f"{BEADS['missing']} wrong", None: "–"}
 STYLE = f"""

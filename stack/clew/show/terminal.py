@@ -127,6 +127,12 @@ def hop_text(hop: HopWords, width: int) -> Text:
     return Text.assemble("  ", (hop.bead, style), f" {hop.hop:<13} ", (f"{hop.verdict:<8}", style), rest.rstrip())
 
 
+def hop_rows(hops: Sequence[HopWords]) -> list[Text]:
+    """Return hops as lines of text, their IDs in full and in one column."""
+    width = max((len(hop.id) for hop in hops), default=0)
+    return [hop_text(hop, width) for hop in hops]
+
+
 def sentence(text: str, console: Console | None = None, style: str = "", indent: int = 0) -> None:
     """Print a text: wrapped between words in a terminal, further lines indented, and as one line elsewhere."""
     console = console or out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew.evidence.trace import Hop
-from clew.show.terminal import coloured, hop_text, out, sentence, shown
+from clew.show.terminal import coloured, hop_rows, out, sentence, shown
 from clew.show.trail import hop_words
 
 
@@ -25,10 +25,8 @@ def task(hop: str, symptom: str, file: str, url: str, command: str) -> None:
 
 def hops(found: Sequence[Hop]) -> None:
     """Print the five hops of a request."""
-    words = [hop_words(hop) for hop in found]
-    width = max((len(hop.id) for hop in words), default=0)
-    for hop in words:
-        out.print(hop_text(hop, width))
+    for row in hop_rows([hop_words(hop) for hop in found]):
+        out.print(row)
 
 
 def solved(words: str, diff: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.files import write_whole
 from clew.core.paths import STACK, shown
 from clew.stacks.drivers import Driver
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES, WORKERS
@@ -75,9 +75,7 @@ def note(stack: Stack, started: dict[str, float], snapshot: Snapshot, services: 
         if hop_services & set(services) and not (path.exists() and path.read_bytes() == content):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    temporary = stack.state / f"ran.json.{os.getpid()}"
-    temporary.write_text(json.dumps(notes))
-    temporary.replace(stack.state / "ran.json")
+    write_whole(stack.state / "ran.json", json.dumps(notes))
 
 
 def forget(stack: Stack) -> None:

@@ -16,6 +16,7 @@ import psutil
 from clew import provision
 from clew.core import locks
 from clew.core.errors import ClewError
+from clew.core.files import write_whole
 from clew.core.paths import ROOT, shown
 from clew.stacks import composefile, freshness, ready, refresh
 from clew.stacks.drivers import Driver, Say, choose, running_driver
@@ -225,8 +226,9 @@ def last_words(driver: Driver, message: str) -> str:
         logs = driver.logs()
     except ClewError:
         return ""
-    named = [service for service in SERVICES if service in message and logs.get(service)]
-    return "".join(f"\n{service}: {line[:300]}" for service in named for line in logs[service][-3:])
+    lines = {service: [line for line in logs.get(service, []) if line.strip()] for service in SERVICES}
+    named = [service for service in SERVICES if service in message]
+    return "".join(f"\n{service}: {line[:300]}" for service in named for line in lines[service][-3:])
 
 
 def down(stack: Stack) -> str | None:
@@ -281,6 +283,4 @@ def noted_port(stack: Stack) -> int | None:
 
 def remember_port(stack: Stack) -> None:
     """Note the front door's port for the commands that come after `up`."""
-    temporary = stack.state / f"port.{os.getpid()}"
-    temporary.write_text(str(stack.port))
-    temporary.replace(stack.state / "port")
+    write_whole(stack.state / "port", str(stack.port))

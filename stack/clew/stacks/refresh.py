@@ -12,11 +12,17 @@ from clew.stacks.services import NGINX, WORKERS
 from clew.stacks.stack import Stack
 
 
-def refresh(stack: Stack, driver: Driver, patience: float = ready.GIVE_UP_AFTER, kill: bool = False) -> None:
+def refresh(
+    stack: Stack,
+    driver: Driver,
+    patience: float = ready.GIVE_UP_AFTER,
+    seconds: float = ready.READY_SECONDS,
+    kill: bool = False,
+) -> None:
     """Make a running stack run the files on disk, which the caller has just written; wait until it does.
 
-    A service that ends again and again is given up after `patience` seconds. With `kill`, workers are not asked to end,
-    which takes seconds: for a stack without tasks under way.
+    A service that ends again and again is given up after `patience` seconds, one that does not get ready after
+    `seconds`. With `kill`, workers are not asked to end, which takes seconds: for a stack without tasks under way.
 
     Raises:
         ClewError: a service did not come back.
@@ -26,12 +32,17 @@ def refresh(stack: Stack, driver: Driver, patience: float = ready.GIVE_UP_AFTER,
     for worker in WORKERS if kill else ():
         if worker in changed:
             driver.kill(worker)
-    restart_changed(stack, driver, changed, lambda text: None, patience)
+    restart_changed(stack, driver, changed, lambda text: None, patience, seconds)
     freshness.note(stack, driver.started(), snapshot, changed)
 
 
 def restart_changed(
-    stack: Stack, driver: Driver, changed: dict[str, list[str]], say: Say, patience: float = ready.GIVE_UP_AFTER
+    stack: Stack,
+    driver: Driver,
+    changed: dict[str, list[str]],
+    say: Say,
+    patience: float = ready.GIVE_UP_AFTER,
+    seconds: float = ready.READY_SECONDS,
 ) -> None:
     """Restart the services that run old files; of nginx reload the configuration where it is one of the two written.
 
@@ -46,7 +57,7 @@ def restart_changed(
     began = time.time()
     if services:
         driver.restart(services)
-        ready.wait_ready(stack, services, after=began, say=say, driver=driver, patience=patience)
+        ready.wait_ready(stack, services, began, seconds, say, driver, patience)
     if reloads:
         driver.reload_nginx()
         ready.wait_nginx(stack, keeps_id=stack.mix[0] == "1")

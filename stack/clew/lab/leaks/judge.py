@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -47,13 +48,27 @@ def verdict(found: str | None, owner: str) -> str:
 def astray(lines: Iterable[Line], sent: Iterable[str]) -> list[str]:
     """Return what speaks for a wrong ID in a layer before the queue, where lines have no task ID.
 
-    An ID that was never sent, or one that a layer never logged because another's stood in its place. An ID may be
-    there more than once: nginx sends a request to the next server when the first one takes too long.
+    An ID that was never sent, one that a layer never logged because another's stood in its place, and one that a layer
+    logged more often than nginx sent the request: nginx sends it to the next server when the first takes too long.
     """
     lines = [line for line in lines if line.get("hop") in API_HOPS]
-    logged = {hop: [str(line.get("correlation_id")) for line in lines if line["hop"] == hop] for hop in API_HOPS}
-    sent = list(sent)
+    logged = {hop: Counter(str(line.get("correlation_id")) for line in lines if line["hop"] == hop) for hop in API_HOPS}
+    most = Counter(dict.fromkeys(sent, 1))
+    for line in lines:
+        if line["hop"] == API_HOPS[0] and line.get("correlation_id") in most:
+            most[line["correlation_id"]] = servers_tried(line)
     return [
-        *(f"{hop} logged {found}, which nobody sent" for hop in API_HOPS for found in logged[hop] if found not in sent),
-        *(f"{hop} never logged {sent_id}" for hop in API_HOPS for sent_id in sent if sent_id not in logged[hop]),
+        *(f"{hop} logged {found}, which nobody sent" for hop in API_HOPS for found in logged[hop] if found not in most),
+        *(f"{hop} never logged {sent_id}" for hop in API_HOPS for sent_id in most if sent_id not in logged[hop]),
+        *(
+            f"{hop} logged {sent_id} {logged[hop][sent_id]} times"
+            for hop in API_HOPS
+            for sent_id in most
+            if logged[hop][sent_id] > (1 if hop == API_HOPS[0] else most[sent_id])
+        ),
     ]
+
+
+def servers_tried(line: Line) -> int:
+    """Return to how many servers nginx sent a request, from nginx's line about it: it lists their addresses."""
+    return len(str(line.get("upstream", "")).split(","))

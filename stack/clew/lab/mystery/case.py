@@ -12,6 +12,7 @@ from typing import Any
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.core.files import write_whole
 from clew.core.paths import ROOT
 from clew.lab.mystery.draw import draw
 from clew.lab.mystery.faults import Fault
@@ -19,8 +20,8 @@ from clew.stacks.stack import Stack, mystery_stack
 
 DIGIT = 7  # of the stack's ports
 FORMAT = 1
-STEPS = ("detect", "localise", "cause", "fix")
 POINTS = {"detect": 10, "localise": 30, "cause": 30, "fix": 30}
+STEPS = tuple(POINTS)
 HINT_COSTS, TRY_COSTS = 10, 5  # points
 SCORES = ROOT / "try" / "scores"
 
@@ -39,7 +40,6 @@ class Case:
     hints: int = 0
     fixes: int = 0
     steps: dict[str, bool | None] = field(default_factory=lambda: dict.fromkeys(STEPS))
-    shown: bool = False
     ended: float | None = None
 
     @property
@@ -49,12 +49,6 @@ class Case:
     @property
     def stack(self) -> Stack:
         return mystery_stack()
-
-    @property
-    def command(self) -> str:
-        """What was typed for this mystery."""
-        further = f" FAULTS={self.count}" if self.count is not None else ""
-        return f"make mystery SEED={self.seed} LEVEL={self.level}{further}"
 
     @property
     def next_step(self) -> str | None:
@@ -89,19 +83,13 @@ class Case:
         }  # fmt: skip
 
     def save(self) -> Case:
-        path = _note()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(self)))
-        temporary.replace(path)
+        write_whole(_note(), json.dumps(asdict(self)))
         return self
 
     def end(self) -> Case:
         """Stop the clock, and write the score into a file."""
         over = replace(self, ended=time.time()).save()
-        path = score_path(over)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(over.to_json(), indent=1) + "\n")
+        write_whole(score_path(over), json.dumps(over.to_json(), indent=1) + "\n")
         return over
 
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from clew import ladder
 from clew.core.errors import ClewError
+from clew.lab.edited import run_edited
 from clew.lab.mystery.case import STEPS, Case
 from clew.lab.mystery.faults import CAUSES
 from clew.lab.mystery.probe import Wrong, probe
 from clew.stacks import lifecycle
 from clew.stacks.drivers import running_driver
-from clew.stacks.refresh import refresh
 
-PATIENCE_SECONDS = 1.5
 HOW = {
     "detect": "make guess WRONG=yes, or WRONG=no",
     "localise": 'make guess LAYER=routes, or several: LAYER="routes worker"',
@@ -80,18 +79,19 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
     """Run the files as they are now, and probe what they do. A fix that does not work may be tried again.
 
     Raises:
-        ClewError: the mystery's stack is not up, or does not come back with these files.
+        ClewError: another step comes next, the mystery's stack is not up, or does not come back with these files.
     """
+    require_step(case, "fix")
     running = running_driver(case.stack)
     if running is None:
         raise ClewError("The mystery's stack is not up.", "make mystery")
     with lifecycle.reserved(case.stack):
         try:
-            refresh(case.stack, running, PATIENCE_SECONDS, kill=True)
+            run_edited(case.stack, running)
             on_wait("Sending requests of every kind.")
             found = probe(case.stack, running)
         except ClewError as error:
-            raise ClewError(error.message + lifecycle.last_words(running, error.message), HOW["fix"]) from None
+            raise ClewError(error.message, HOW["fix"]) from None
     if found:
         after = replace(case, fixes=case.fixes + 1).save()
         return after, found, f"Not fixed yet: {len(found)} log lines do not have their own request's ID."
@@ -102,7 +102,7 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
 def show(case: Case) -> Case:
     """Give up: what is left to guess counts as wrong."""
     steps: dict[str, bool | None] = {step: bool(case.steps[step]) for step in STEPS}
-    return replace(case, steps=steps, shown=True).end()
+    return replace(case, steps=steps).end()
 
 
 def require_step(case: Case, step: str) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from clew import ladder
 from clew.core.lines import Line
-from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.evidence.trace import CLOCK_SLACK
 from clew.stacks.drivers import Driver
@@ -66,18 +65,8 @@ def probe(stack: Stack, driver: Driver) -> list[Wrong]:
         list(crowd.map(send, [types[number % 4] for number in range(CROWD)]))
     for task_id in told:
         client.result(stack, task_id)
-    return wrong(_lines(stack, driver, began, list(told)), told, past_nginx)
-
-
-def _lines(stack: Stack, driver: Driver, began: float, tasks: Sequence[str]) -> list[Line]:
-    found: list[Line] = []
-
-    def complete() -> bool:
-        found[:] = logs.read(driver, began - CLOCK_SLACK)
-        return set(tasks) <= {line.get("task_id") for line in found if "COMPLETE" in str(line.get("message"))}
-
-    wait_until(complete, LINES_SECONDS, "the lines of all tasks", stack.command("status"), every=0.1)
-    return found
+    lines = logs.of_tasks(driver, began - CLOCK_SLACK, told, LINES_SECONDS, stack.command("status"))
+    return wrong(lines, told, past_nginx)
 
 
 def wrong(lines: Sequence[Line], told: dict[str, str], past_nginx: Collection[str] = ()) -> list[Wrong]:

@@ -81,12 +81,11 @@ def task_failed(seen: Seen) -> str | None:
 
 def lost_before(seen: Seen) -> str | None:
     for hop in ladder.HOPS[: seen.number - 1]:
-        if not _missing(seen, hop):
-            continue
-        return (
-            f"The ID is lost in {hop} already, which comes before your layer and was fixed. Its file is not what it "
-            f"was: start over with RESET=1, or undo what you changed there."
-        )
+        if _missing(seen, hop):
+            return (
+                f"The ID is lost in {hop} already, which comes before your layer and was fixed. Its file is not what "
+                "it was: start over with RESET=1, or undo what you changed there."
+            )
     return None
 
 

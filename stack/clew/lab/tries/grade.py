@@ -9,13 +9,13 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import shown
 from clew.evidence.trace import Hop
+from clew.lab.edited import run_edited
 from clew.lab.tries.diagnoses import Finding, diagnose
 from clew.lab.tries.seen import look, open_message
 from clew.lab.tries.workspace import Workspace, driver, later_layers_fixed
 from clew.stacks import lifecycle
-from clew.stacks.refresh import refresh
+from clew.stacks.drivers import Driver
 
-PATIENCE_SECONDS = 1.5  # for a service that ends when it is started
 UNREADABLE = "unreadable"
 
 
@@ -38,7 +38,7 @@ class Verdict:
 def check(work: Workspace, on_first: Callable[[list[Hop]], None] = lambda hops: None) -> Verdict:
     """Make the stack run the files as they are, send requests, and judge what it does.
 
-    First the working copy as it is; when the layer seems to do its work, once more with the later layers fixed, because
+    First the working copy as it is; when the layer seems to do its work, again with the later layers fixed, because
     only then it can be seen whether the next layer gets what the log line says. `on_first` is told the hops of the
     first look.
 
@@ -51,35 +51,31 @@ def check(work: Workspace, on_first: Callable[[list[Hop]], None] = lambda hops: 
     with lifecycle.reserved(work.stack):
         running = driver(work)
         try:
-            refresh(work.stack, running, PATIENCE_SECONDS, kill=True)
+            run_edited(work.stack, running)
         except ClewError as error:
             words = f"The stack does not start with your file. {error.message}"
-            return Verdict(work.number, False, "does_not_start", words + lifecycle.last_words(running, error.message))
+            return Verdict(work.number, False, "does_not_start", words)
         seen = look(work.stack, running, work.number)
         found = diagnose(seen)
         if found and found.key == "nothing_handed_on" and seen.hop == "queue-service":
             open_message(work.stack, seen)
             found = diagnose(seen)
-        hops = seen.hops
-        on_first(hops)
-        if found is None:
-            found, hops = _with_later_layers(work, hops)
+        on_first(seen.hops)
+        if found is None and work.number < len(ladder.LAYERS):
+            found = _with_later_layers(work, running)
     if found is not None:
-        return Verdict(work.number, False, found.key, found.words, hops)
-    return Verdict(work.number, True, "", solved_words(work), hops)
+        return Verdict(work.number, False, found.key, found.words, seen.hops)
+    return Verdict(work.number, True, "", solved_words(work), seen.hops)
 
 
-def _with_later_layers(work: Workspace, hops: list[Hop]) -> tuple[Finding | None, list[Hop]]:
+def _with_later_layers(work: Workspace, running: Driver) -> Finding | None:
     """Look again while the later layers are fixed; return what is wrong then."""
-    running = driver(work)
     try:
-        with later_layers_fixed(work) as any_later:
-            if not any_later:
-                return None, hops
-            refresh(work.stack, running, kill=True)
-            return diagnose(look(work.stack, running, work.number, whole=True)), hops
+        with later_layers_fixed(work):
+            run_edited(work.stack, running)
+            return diagnose(look(work.stack, running, work.number, whole=True))
     finally:
-        refresh(work.stack, running, kill=True)
+        run_edited(work.stack, running)
 
 
 def not_readable(work: Workspace) -> Verdict | None:

@@ -35,8 +35,6 @@ class Tried:
                 self._start(work, say)
             workspace.write(work, text)
             verdict = not_readable(work) or check(work)
-        if verdict.solved:
-            work.note_solved()
         return Attempt(verdict.solved, verdict.words, verdict.hops, solution(work))
 
     def _start(self, work: workspace.Workspace, say: Say) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import sys
@@ -18,7 +17,6 @@ from clew import ladder
 from clew.core import processes
 from clew.core.errors import ClewError
 from clew.core.lines import Line
-from clew.core.wait import wait_until
 from clew.evidence import client, logs, message
 from clew.evidence.trace import CLOCK_SLACK, Hop, find_hops
 from clew.stacks.drivers import Driver
@@ -113,7 +111,7 @@ class Seen:
             if "exception" in line and line.get("request_id") in (asked.wanted, asked.answer.answered_id):
                 return str(line["exception"]).strip().splitlines()[-1]
         errors = [str(line["exception"]).strip().splitlines()[-1] for line in self.lines if "exception" in line]
-        return errors[-1] if errors else str(asked.answer.body.get("detail", ""))
+        return errors[-1] if errors else str(asked.answer.body.get("detail", "")).rstrip(".")
 
 
 def fresh_id() -> str:
@@ -218,12 +216,8 @@ def _state(stack: Stack, task_id: str) -> dict[str, Any]:
 
 def _lines(driver: Driver, began: float, succeeded: Sequence[str]) -> list[Line]:
     """Return the lines since `began`, once the last ones of the tasks that succeeded are there, or after a while."""
-    found: list[Line] = []
-
-    def complete() -> bool:
-        found[:] = logs.read(driver, began - CLOCK_SLACK)
-        return set(succeeded) <= {line.get("task_id") for line in found if "duration_ms" in line}
-
-    with contextlib.suppress(ClewError):  # a learner's change may have taken them away: then what is there is judged
-        wait_until(complete, LINES_SECONDS, "the workers' last lines", "", every=0.03)
-    return found
+    since = began - CLOCK_SLACK
+    try:
+        return logs.of_tasks(driver, since, succeeded, LINES_SECONDS, "")
+    except ClewError:  # a learner's change may have taken them away: then what is there is judged
+        return logs.read(driver, since)

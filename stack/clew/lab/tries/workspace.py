@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clew import ladder
 from clew.core.errors import ClewError
-from clew.core.paths import shown
+from clew.core.files import write_whole
 from clew.lab.tries.hints import HINTS
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say, running_driver
@@ -23,12 +22,10 @@ DIGIT = 6  # of the stack's ports
 
 @dataclass(frozen=True)
 class Workspace:
-    """What is being tried: to fix layer `number`. `hints` is how many were shown, `began` seconds since the epoch."""
+    """What is being tried: to fix layer `number`. `hints` is how many were shown."""
 
     number: int
     hints: int = 0
-    solved: bool = False
-    began: float = 0
 
     @property
     def layer(self) -> ladder.Layer:
@@ -52,23 +49,8 @@ class Workspace:
         """Whether the layer's file is not as it was found."""
         return self.file.read_bytes() != ladder.source(self.layer, fixed=False).read_bytes()
 
-    @property
-    def others_edited(self) -> list[str]:
-        """The other layers' files that are not those of the stage before the fix, as paths from the top."""
-        mix = ladder.stage(self.number - 1).mix
-        marks = zip(ladder.LAYERS, mix, ladder.mix_of(self.stack.folder), strict=True)
-        return [
-            shown(self.stack.folder / layer.file)
-            for layer, wanted, found in marks
-            if wanted != found and layer != self.layer
-        ]
-
     def save(self) -> Workspace:
-        path = _note()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(self)))
-        temporary.replace(path)
+        write_whole(_note(), json.dumps(asdict(self)))
         return self
 
     def next_hint(self) -> str:
@@ -77,9 +59,6 @@ class Workspace:
         count = min(self.hints + 1, len(hints))
         replace(self, hints=count).save()
         return f"Hint {count} of {len(hints)}: {hints[count - 1]}"
-
-    def note_solved(self) -> Workspace:
-        return replace(self, solved=True).save()
 
 
 def _note() -> Path:
@@ -136,7 +115,7 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
         return before
     if before is not None and before.touched:
         _keep(before.file, before.number, "" if before.number != number else ".before-reset")
-    new = Workspace(number, began=time.time())
+    new = Workspace(number)
     ladder.write_mix(ladder.stage(number - 1).mix, new.stack.folder, DIGIT)
     own = _kept(number) / new.file.name
     if own.exists() and not reset:
@@ -179,13 +158,10 @@ def driver(work: Workspace) -> Driver:
 
 
 @contextlib.contextmanager
-def later_layers_fixed(work: Workspace) -> Iterator[bool]:
+def later_layers_fixed(work: Workspace) -> Iterator[None]:
     """Have the layers after the learner's fixed in the block, and as they were afterwards, also after a crash: the
-    next command puts them back. Gives whether there are any."""
+    next command puts them back."""
     later = ladder.LAYERS[work.number :]
-    if not later:
-        yield False
-        return
     away = _put_away()
     unfinished = away.with_suffix(".new")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -196,7 +172,7 @@ def later_layers_fixed(work: Workspace) -> Iterator[bool]:
     try:
         for layer in later:
             shutil.copyfile(ladder.source(layer, fixed=True), work.stack.folder / layer.file)
-        yield True
+        yield
     finally:
         put_back()
 

@@ -10,7 +10,7 @@ from clew.show import svg
 from clew.show.display.base import TEMPLATES, Display
 from clew.show.display.diffs import UnifiedDiff
 from clew.show.display.tables import Words
-from clew.show.terminal import hop_text
+from clew.show.terminal import hop_rows
 from clew.show.trail import hop_words
 
 PICTURE = TEMPLATES.from_string("{% if picture %}<div>{{ picture }}</div>{% endif %}{{ rest|safe }}")
@@ -26,9 +26,7 @@ class Attempt(Display):
         return {"solved": self.solved, "beads": [hop.verdict for hop in self.hops]}
 
     def text(self) -> str:
-        shown = [hop_words(hop) for hop in self.hops]
-        width = max((len(hop.id) for hop in shown), default=0)
-        rows = [hop_text(hop, width).plain for hop in shown]
+        rows = [row.plain for row in hop_rows([hop_words(hop) for hop in self.hops])]
         ours = ["", "Our fix:", *self.ours] if self.solved else []
         return "\n".join([*rows, *([""] if rows else []), Words(self.words, self.solved).text(), *ours])
 

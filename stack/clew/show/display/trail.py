@@ -8,7 +8,7 @@ from clew.evidence import timeline
 from clew.evidence.trace import Run
 from clew.show import svg
 from clew.show.display.base import TEMPLATES, Display
-from clew.show.terminal import hop_text
+from clew.show.terminal import hop_rows
 from clew.show.trail import present
 
 TRAIL = TEMPLATES.from_string("""\
@@ -48,8 +48,7 @@ class Trail(Display):
 
     def text(self) -> str:
         words = present(self.run)
-        width = max(len(hop.id) for hop in words.hops)
-        hops = [hop_text(hop, width).plain for hop in words.hops]
+        hops = [row.plain for row in hop_rows(words.hops)]
         return "\n".join([words.title, "", *hops, "", words.result, *words.notes, words.ending])
 
     def html(self) -> str:
