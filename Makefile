@@ -36,14 +36,15 @@ export CLEW_CAUSE := $(call typed,CAUSE)
 export CLEW_FIX := $(call typed,FIX)
 export CLEW_COUNT := $(call typed,COUNT)
 export CLEW_DIR := $(call typed,DIR)
+export CLEW_QUERY := $(call typed,QUERY)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
-VERBS := up status send trace two check diff logs message dead-letters rolling-restart watch
+VERBS := up status send trace two check diff logs columns sql message dead-letters rolling-restart watch
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next twelve: make stage-3 up trace
+stage-%: ## choose a stage for the next fourteen: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -55,6 +56,8 @@ two: ## two requests at once: whose is each log line?
 check: ## compare a traced request with the truth table
 diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
+columns: ## one request, the services as columns (ID=…)
+sql: sql-packages ## all nine logs as a table (QUERY='FROM hops')
 message: ## the raw Celery message in Redis
 dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
 watch: watch-packages ## the five hops light up as requests pass; q quits
@@ -71,7 +74,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice leaks notebooks lab record doctor ladder bench-post bench-up
+.PHONY: journey lattice leaks notebooks lab record doctor ladder bench-post bench-up bench-sql
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -101,6 +104,9 @@ bench-post: test-packages ## CPU time of a POST with the ledger and without (ROU
 
 bench-up: test-packages ## time until nine containers are healthy, compared
 	@.venv/bin/python tests/bench/up.py
+
+bench-sql: test-packages ## SQL over a million log lines, compared with grep and sort
+	@.venv/bin/python tests/bench/sql.py
 
 # --- fix it yourself ---------------------------------------------------------------------------------------------------
 
@@ -166,7 +172,7 @@ chromium: # installed only where that needs no password; otherwise pytest says w
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test test-quick mutants lint ladder-check lock clean run-packages watch-packages notebook-packages docs-packages test-packages
+.PHONY: test test-quick mutants lint ladder-check lock clean run-packages watch-packages sql-packages notebook-packages docs-packages test-packages
 test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
 
@@ -195,6 +201,9 @@ run-packages:
 watch-packages:
 	@$(PYTHON) stack/bootstrap.py run watch
 
+sql-packages:
+	@$(PYTHON) stack/bootstrap.py run sql
+
 notebook-packages:
 	@$(PYTHON) stack/bootstrap.py run notebooks
 
@@ -202,7 +211,7 @@ docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs
 
 test-packages:
-	@$(PYTHON) stack/bootstrap.py run watch notebooks docs test
+	@$(PYTHON) stack/bootstrap.py run watch sql notebooks docs test
 
 .PHONY: help help-all
 help: ## the main targets

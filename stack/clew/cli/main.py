@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, leaks, many, mystery, operate, stage, tries
+from clew.cli import drills, leaks, many, mystery, operate, seeing, stage, tries
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
@@ -19,7 +19,7 @@ from clew.stacks.stack import on_these_ports
 
 OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess"
 STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
-GROUPS = (stage, operate, many, drills, leaks, tries, mystery)
+GROUPS = (stage, operate, seeing, many, drills, leaks, tries, mystery)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -68,3 +68,15 @@ def with_id(lines: list[Line], wanted: str) -> list[Line]:
         for line in lines
         if any(line.get(field) == wanted for field in ID_FIELDS) or whole.search(str(line.get("message", "")))
     ]
+
+
+def of_request(lines: list[Line], wanted: str) -> list[Line]:
+    """Return the lines that have an ID, and those of the tasks that are named together with it."""
+    found = with_id(lines, wanted)
+    task_ids = {line["task_id"] for line in found if line.get("task_id")}
+    return [line for line in lines if line in found or line.get("task_id") in task_ids]
+
+
+def began(line: Line) -> float:
+    """Return when the event of a line began, in seconds since the epoch: nginx logs a request at its end."""
+    return float(line["ts"]) - float(line.get("request_time", 0))

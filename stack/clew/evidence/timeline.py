@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clew.core.lines import Line
+from clew.evidence.logs import began
 from clew.evidence.trace import Run
 from clew.stacks.services import WORKERS
 
@@ -33,12 +35,16 @@ def moments(run: Run) -> list[Moment]:
     """Return what is known of a request in time order, the client's own two moments included."""
     found = [Moment(0.0, "client", "POST sent"), Moment(run.answered_ms, "client", "answer 201, with the task ID")]
     for line in run.lines:
-        message = str(line["message"])
-        if message.startswith("Task tasks."):
-            message = next((f"Celery: {word}" for word in CELERYS_OWN if f" {word}" in message), "Celery")
-        begun = line["ts"] - line.get("request_time", 0)  # nginx logs a request at its end
-        found.append(Moment(max(0.0, (begun - run.sent_at) * 1000), line["service"], message))
+        found.append(Moment(max(0.0, (began(line) - run.sent_at) * 1000), line["service"], in_short(line)))
     return sorted(found, key=lambda moment: moment.ms)
+
+
+def in_short(line: Line) -> str:
+    """Return a line's message; of Celery's own ones, which repeat the result, only what they tell."""
+    message = str(line["message"])
+    if message.startswith("Task tasks."):
+        return next((f"Celery: {word}" for word in CELERYS_OWN if f" {word}" in message), "Celery")
+    return message
 
 
 def spans(run: Run) -> list[Span]:

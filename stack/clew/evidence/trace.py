@@ -202,11 +202,6 @@ def _is_complete(lines: list[Line], answer: client.Answer) -> bool:
     return all(candidates.values()) and any("duration_ms" in line for line in own_worker_lines)
 
 
-def _started(line: Line) -> float:
-    """When the event of a line began: nginx logs a request at its end."""
-    return float(line["ts"]) - float(line.get("request_time", 0))
-
-
 def _candidates(lines: list[Line], answer: client.Answer) -> dict[str, list[Line]]:
     """Return, for each hop, the lines that may be this request's."""
     begin = answer.sent_at - CLOCK_SLACK
@@ -217,7 +212,7 @@ def _candidates(lines: list[Line], answer: client.Answer) -> dict[str, list[Line
         if any("task_id" in line for line in of_hop):
             found[hop] = [line for line in of_hop if line.get("task_id") == answer.task_id]
         else:
-            found[hop] = [line for line in of_hop if begin <= _started(line) <= end]
+            found[hop] = [line for line in of_hop if begin <= logs.began(line) <= end]
     servers = {line["service"] for line in found["queue-service"]}
     for hop in ("routes", "task-service"):  # they run in the server that put the task on the queue
         found[hop] = [line for line in found[hop] if line["service"] in servers] or found[hop]
@@ -235,7 +230,7 @@ def find_hops(lines: list[Line], answer: client.Answer) -> tuple[list[Hop], list
         if len(certain) == 1:
             line = certain[0]
             own.append(line)
-            ms = max(0.0, round((_started(line) - answer.sent_at) * 1000, 1))
+            ms = max(0.0, round((logs.began(line) - answer.sent_at) * 1000, 1))
             verdict = _verdict(line.get("correlation_id"), answer.sent_id)
             hops.append(Hop(name, verdict, line.get("correlation_id"), line["service"], ms, line.get("at")))
         else:
