@@ -205,7 +205,7 @@ sql-packages:
 	@$(PYTHON) stack/bootstrap.py run sql
 
 notebook-packages:
-	@$(PYTHON) stack/bootstrap.py run notebooks
+	@$(PYTHON) stack/bootstrap.py run sql notebooks
 
 docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs

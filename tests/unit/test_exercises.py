@@ -60,7 +60,7 @@ def test_solved_passes(name: str, variable: str, given: str, solved: str) -> Non
 
 def test_every_exercise_is_in_a_notebook() -> None:
     assert {parameters.values[0] for parameters in EXERCISES} == set(CHECKS)
-    assert len(EXERCISES) == 11
+    assert len(EXERCISES) == 12
 
 
 class Unfriendly:
@@ -103,7 +103,7 @@ def test_code_that_stops_is_told_as_such() -> None:
     def stops(*_: object, **__: object) -> None:
         raise SystemExit(3)
 
-    for name in set(CHECKS) - {"which", "rollout", "order"}:
+    for name in set(CHECKS) - {"which", "rollout", "order", "orphans"}:
         told = check(name, stops)
         assert told.ok is False
         assert told.words == "Your code stopped with SystemExit: 3"
@@ -300,6 +300,16 @@ WRONG = {
         (["queue-service", "task-service", "routes", "worker", "nginx"], "the task fails where no client looks"),
         (["worker", "queue-service", "task-service", "routes", "nginx"], "the one shown above"),
         (["worker", "worker", "task-service", "routes", "nginx"], "each layer once"),
+    ],
+    "orphans": [
+        ("SELEC", "syntax error"),
+        ("FROM hops", "Return one column"),
+        ("SELECT task_id FROM hops WHERE hop = 'worker' AND correlation_id = NULL", "IS NULL"),
+        ("SELECT task_id FROM hops WHERE correlation_id IS NULL", "a line of nginx has no ID either"),
+        ("SELECT DISTINCT task_id FROM logs WHERE task_id IS NOT NULL AND correlation_id IS NULL", "names t-kept"),
+        ("SELECT DISTINCT task_id FROM hops WHERE hop = 'worker' AND correlation_id IS NULL", "names t-found"),
+        ("SELECT 't-lost'", "misses t-other"),
+        ("SELECT unnest(['t-lost', 't-lost', 't-other'])", "names t-lost twice"),
     ],
     **wrong_under_load.WRONG,
 }

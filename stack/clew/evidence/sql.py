@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clew.core.errors import ClewError
-from clew.core.lines import LATEST, NUMBER_FIELDS, TEXT_FIELDS, parse_line
+from clew.core.lines import LATEST, NUMBER_FIELDS, TEXT_FIELDS, Line, parse_line
 from clew.stacks.drivers import Driver
 
 if TYPE_CHECKING:
@@ -57,13 +58,36 @@ ORDER BY began;
 
 def save(driver: Driver, folder: Path) -> dict[str, Path]:
     """Write each service's lines into a file in `folder`; return the files."""
+    return write(driver.logs(), folder)
+
+
+def write(logs: Mapping[str, Iterable[str]], folder: Path) -> dict[str, Path]:
+    """Write lines into a file a service in `folder`, as `database` can read them; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for service, texts in driver.logs().items():
+    for service, texts in logs.items():
         files[service] = folder / f"{service}.log"
         text = "".join(f"{line}\n" for line in texts if line.strip())
         files[service].write_text(text.replace(SEPARATOR, "\\u0001").replace("\r", "\\r"), "utf-8", "replace", "\n")
     return files
+
+
+def of_lines(lines: Iterable[Line]) -> DuckDBPyConnection:
+    """Return a database of log lines that were read already.
+
+    Raises:
+        ClewError: duckdb is not installed.
+    """
+    texts: dict[str, list[str]] = {}
+    for line in lines:
+        texts.setdefault(line["service"], []).append(json.dumps(line))
+    with tempfile.TemporaryDirectory() as folder:
+        return database(write(texts, Path(folder)))
+
+
+def cell(value: Any) -> str:
+    """Return a value of a query's result as text."""
+    return "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 def database(files: Mapping[str, Path], to: Path | None = None) -> DuckDBPyConnection:

@@ -48,6 +48,9 @@ class Backend(Protocol):
     def submit(self, correlation_id: str, data: Data | None) -> Answer:
         """Send one task request; return the answer without waiting for the task."""
 
+    def crowd(self) -> list[Answer]:
+        """Send the requests of a crowd, see `clew.lab.crowd`, and wait for their tasks."""
+
     def new_key(self) -> str:
         """Return an Idempotency-Key that was not used before."""
 

@@ -70,7 +70,7 @@ def require_packages() -> None:
         ClewError: they are not.
     """
     if importlib.util.find_spec("nbclient") is None:
-        raise ClewError("The notebooks' packages are not installed.", "python3 stack/bootstrap.py run notebooks")
+        raise ClewError("The notebooks' packages are not installed.", "python3 stack/bootstrap.py run sql notebooks")
 
 
 def run(names: Sequence[str], replay: bool, write: bool, say: Say) -> None:

@@ -11,6 +11,7 @@ from clew.core.wait import wait_until
 from clew.evidence import client, logs, message, trace, two
 from clew.evidence.trace import Run
 from clew.evidence.two import Two
+from clew.lab import crowd
 from clew.lab.backend import CannotStart, Data, progress
 from clew.stacks import lifecycle, ready
 from clew.stacks.drivers import driver_of, running_driver
@@ -63,6 +64,10 @@ class LiveStage:
     def submit(self, correlation_id: str, data: Data | None) -> client.Answer:
         self._require_up()
         return client.send_task(self.stack, correlation_id, client.seeded_body(data))
+
+    def crowd(self) -> list[client.Answer]:
+        self._require_up()
+        return crowd.send(self.stack, driver_of(self.stack))[0]
 
     def new_key(self) -> str:
         return f"order-{uuid.uuid4()}"

@@ -25,7 +25,7 @@ from clew.evidence.diff import log_diff
 from clew.evidence.message import message, nobody_consuming
 from clew.evidence.trace import CLOCK_SLACK, Run, trace
 from clew.evidence.two import two
-from clew.lab import busy, busy_trials, promise, promise_trials
+from clew.lab import busy, busy_trials, crowd, promise, promise_trials
 from clew.lab.bench import LiveBench
 from clew.lab.leaks import trial as leaking
 from clew.lab.leaks.judge import ANOTHERS
@@ -65,6 +65,7 @@ def record(say: Say) -> list[Path]:
         write("trials", {"runs": list(trials(say))}, say),
         write("two", {"runs": list(two_at_once(say))}, say),
         write("leaks", {"runs": list(leaks(say))}, say),
+        write("crowds", {"runs": list(crowds(say))}, say),
     ]
 
 
@@ -181,6 +182,19 @@ def leaks(say: Say) -> Iterator[Recording]:
     if not (by_hand.clean and not_cleared.example and cleared.lines.get(ANOTHERS, 0) == 0):
         raise ClewError("The leak lab did not show what its page says.", "make leaks")
     yield from (trial.to_json() for trial in (by_hand, not_cleared, cleared))
+
+
+def crowds(say: Say) -> Iterator[Recording]:
+    """Send a crowd to the last two stages; keep its log lines."""
+    for number in (ladder.FIXED.number - 1, ladder.FIXED.number):
+        stack = stage_stack(number)
+        with lifecycle.borrowed(stack, say) as started:
+            require_local(started.driver.name)
+            client.warm_up(stack)
+            answers, lines = crowd.send(stack, started.driver)
+        say(f"a crowd of {len(answers)} on stage {number}: {len(lines)} lines")
+        kept = [{name: value for name, value in line.items() if name != "upstream"} for line in lines]
+        yield {"stage": number, "answers": [asdict(answer) for answer in answers], "lines": kept}
 
 
 def checked(entry: Recording) -> Recording:

@@ -13,8 +13,8 @@ from clew.core.errors import ClewError
 from clew.evidence.trace import Run
 
 FOLDER = Path(__file__).parent / "recordings"
-KINDS = ("stages", "lattice", "three-ids", "receivers", "trials", "leaks", "two")
-WITHOUT_RUNS = ("receivers", "trials", "leaks", "two")  # their entries are outcomes, and what was seen
+KINDS = ("stages", "lattice", "three-ids", "receivers", "trials", "leaks", "two", "crowds")
+WITHOUT_RUNS = ("receivers", "trials", "leaks", "two", "crowds")  # their entries are outcomes, and what was seen
 BESIDE = ("message", "log_diff", "data")  # what an entry has next to the run
 SHOWN_VERSIONS = ("python", "celery", "fastapi", "nginx", "redis-server")
 

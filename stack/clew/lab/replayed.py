@@ -28,6 +28,7 @@ class ReplayedStage:
         self._answers: list[Data] = []
         self._waiting: list[Data] = []  # submitted while no worker consumed
         self._clicks: list[Data] = []
+        self._crowds: list[Data] = []
         if number == ladder.FIXED.number:
             ids = recordings.load("three-ids")
             self._runs += [(entry["data"], recordings.run_of(entry)) for entry in ids["runs"]]
@@ -49,6 +50,15 @@ class ReplayedStage:
         body = {"task_id": run.task_id, "status": "PENDING"}
         return Answer(run.sent_id, run.sent_at, run.answered_ms, 201, run.answered_id, body)
 
+    def crowd(self) -> list[Answer]:
+        for entry in recordings.load("crowds")["runs"]:
+            if entry["stage"] == self.number:
+                self._crowds += [entry]
+                return [Answer(**answer) for answer in entry["answers"]]
+        raise ClewError(
+            f"No crowd was recorded on stage {self.number}.", f"make stage-{self.number} up, to send your own"
+        )
+
     def new_key(self) -> str:
         return next((str(click["key"]) for click in self._clicks), "not-recorded")
 
@@ -63,7 +73,7 @@ class ReplayedStage:
 
     def lines(self, since: Answer | None) -> list[Line]:
         of_runs = [line for _, run in self._runs for line in run.lines]
-        return of_runs + [line for click in self._clicks for line in click["lines"]]
+        return of_runs + [line for entry in (*self._clicks, *self._crowds) for line in entry["lines"]]
 
     def trace(self, correlation_id: str, data: Data | None) -> Run:
         for recorded_data, run in self._runs:

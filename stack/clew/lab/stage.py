@@ -16,19 +16,22 @@ from collections.abc import Iterator
 
 from clew import ladder
 from clew.core.errors import ClewError
-from clew.evidence import logs
+from clew.evidence import logs, sql
 from clew.evidence.client import Answer
 from clew.evidence.journey import SENT_ID
+from clew.lab import crowd as crowds
 from clew.lab.backend import Backend, CannotStart, Data, cannot_start, replay_wanted
 from clew.lab.layers import layer_of, source
 from clew.lab.live import LiveStage
 from clew.lab.replayed import ReplayedStage
 from clew.lab.results import Submitted, Traced
 from clew.lab.tries.notebook import Tried
-from clew.show.display import Beside, Display, Lines, MessageXray, Source, UnifiedDiff, Words
+from clew.show.display import Beside, Display, Lines, MessageXray, Source, Table, UnifiedDiff, Words
 from clew.show.two import TwoAtOnce
 from clew.stacks.services import SERVICES
 from clew.stacks.stack import stage_stack
+
+SHOWN_ROWS = 20
 
 
 class Stage:
@@ -126,6 +129,27 @@ class Stage:
     def find(self, wanted: str = SENT_ID) -> Lines:
         """Search all nine logs at once for an ID, from the last submitted request on."""
         return Lines(logs.with_id(self.backend.lines(self.sent), wanted), wanted, self.note)
+
+    def crowd(self) -> Table:
+        """Send twenty requests, every fifth with an ID that is not allowed, and wait for their tasks.
+
+        Raises:
+            ClewError: the stage is not up, or did not answer 201.
+        """
+        return crowds.table(self.backend.crowd(), self.note)
+
+    def sql(self, query: str) -> Table:
+        """Ask all log lines of the stage in SQL: the table `logs`, the view `hops`, and request('AN-ID').
+
+        Raises:
+            ClewError: DuckDB refuses the query.
+        """
+        with sql.of_lines(self.backend.lines(None)) as connection:
+            columns, rows = sql.ask(connection, query, 'stage.sql("FROM logs LIMIT 5")')
+        count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
+        more = f", the first {SHOWN_ROWS} of them shown" if len(rows) > SHOWN_ROWS else ""
+        cells = [[sql.cell(value) for value in row] for row in rows[:SHOWN_ROWS]]
+        return Table(columns, cells, self.note, {"rows": len(rows)}, f"{count}{more}.")
 
     def send(self, correlation_id: str = SENT_ID, data: Data | None = None) -> Traced:
         """Send one task request, wait for its result, and find its five hops in the nine logs.

@@ -12,6 +12,7 @@ from rich.text import Text
 from clew.core.lines import Line
 from clew.core.text import printable
 from clew.evidence.logs import began
+from clew.evidence.sql import cell
 from clew.evidence.timeline import in_short
 from clew.show.terminal import SERVICE_COLOURS, out
 
@@ -25,19 +26,14 @@ End a query with a semicolon; .help shows the shell's commands, .exit leaves it.
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a query's result; outside of a terminal with tabs between columns, a row a line, nothing wrapped."""
     if not out.is_terminal:
-        print("\n".join("\t".join(_cell(value) for value in row) for row in (columns, *rows)))
+        print("\n".join("\t".join(printable(cell(value)) for value in row) for row in (columns, *rows)))
         return
     found = Table(box=None, pad_edge=False)
     for name in columns:
         found.add_column(name, overflow="fold")
     for row in rows:
-        found.add_row(*(Text(_cell(value)) for value in row))
+        found.add_row(*(Text(printable(cell(value))) for value in row))
     out.print(found, soft_wrap=False)
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    return printable(text)
 
 
 def columns(lines: Sequence[Line]) -> None:
