@@ -39,12 +39,12 @@ export CLEW_DIR := $(call typed,DIR)
 export CLEW_QUERY := $(call typed,QUERY)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
-VERBS := up status send trace two check diff logs columns sql message dead-letters rolling-restart watch
+VERBS := up status send trace two check diff logs columns sql metrics message dead-letters rolling-restart watch
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next fourteen: make stage-3 up trace
+stage-%: ## choose a stage for the next fifteen: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -58,6 +58,7 @@ diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
 columns: ## one request, the services as columns (ID=…)
 sql: sql-packages ## all nine logs as a table (QUERY='FROM hops')
+metrics: ## Prometheus next to the stage: figures and alerts
 message: ## the raw Celery message in Redis
 dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
 watch: watch-packages ## the five hops light up as requests pass; q quits
@@ -74,7 +75,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice leaks notebooks lab record doctor ladder bench-post bench-up bench-sql
+.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench-post bench-up bench-sql
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -95,6 +96,9 @@ doctor: run-packages ## which driver will be used and why; what is missing
 
 ladder: run-packages ## generate stages 01–04 and the READMEs from 00 and 05
 	@$(CLEW) ladder
+
+alerts: run-packages ## an alert fires because IDs are lost, and resolves
+	@$(CLEW) alerts
 
 leaks: run-packages ## 50 requests at once: does a line have another's ID?
 	@$(CLEW) leaks

@@ -21,6 +21,7 @@ WORKER_KEY = "worker-alive:"
 
 LIVE_PATH = "/health/live"  # the process answers; nothing else is asked
 HEALTH_PATH = "/health"  # a task could be done now
+METRICS_PATH = "/metrics"  # for Prometheus; nginx passes nobody on to it
 
 # While this key exists, no worker consumes and none has its key. It is set with an expiry, and refreshed, by whoever
 # looks at the queues.

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from taskqueue import metrics
 from taskqueue.settings import settings
 
 logger = logging.getLogger("taskqueue")
@@ -62,6 +63,7 @@ def configure() -> None:
 def log_hand_off(hop: str, handed_on: Mapping[str, Any], **fields: Any) -> None:
     """Log what the layer `hop` is about to pass on: `handed_on` is the very arguments that the next layer gets."""
     extra = {"hop": hop, "correlation_id": handed_on.get("correlation_id"), **fields}
+    metrics.count_hand_off_of_request(hop, handed_on.get("correlation_id"))
     logger.info("Handing on from %s", hop, extra=extra, stacklevel=2)
 
 
@@ -77,6 +79,7 @@ class task_log:
 
     def __enter__(self) -> None:
         self.started = time.perf_counter()
+        metrics.count_hand_off_of_task(self.fields["correlation_id"])
         logger.info("%s START", self.name, extra={"hop": "worker", **self.fields}, stacklevel=2)
 
     def __exit__(

@@ -9,7 +9,8 @@ import time
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH
+from taskqueue import metrics
+from taskqueue.contract import HEADER, HEALTH_PATH, LIVE_PATH, METRICS_PATH
 from taskqueue.correlation import is_valid, new_id
 from taskqueue.reliability import doubts, intake
 from taskqueue.reliability.intake import Intake
@@ -17,6 +18,8 @@ from taskqueue.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger("taskqueue")
 HEADER_BYTES = HEADER.lower().encode()
+RECEIVED_BYTES = b"x-received-request-id"  # what the client sent, as nginx says: for the metrics alone
+QUIET = (HEALTH_PATH, LIVE_PATH, METRICS_PATH)  # asked all the time
 DRAINED_BYTES = 16 * MAX_BODY_BYTES
 
 
@@ -43,7 +46,9 @@ class CorrelationMiddleware:
         about = {"request_id": correlation_id, "method": scope["method"], "path": scope["path"]}
         if sent and not usable:
             logger.warning("Client's X-Request-ID replaced: it is not one usable ID", extra=about)
-        level = logging.DEBUG if scope["path"] in (HEALTH_PATH, LIVE_PATH) else logging.INFO  # asked all the time
+        received = next((value.decode("latin-1") for name, value in scope["headers"] if name == RECEIVED_BYTES), None)
+        metrics.count_nginx(received, sent[0] if sent else "")
+        level = logging.DEBUG if scope["path"] in QUIET else logging.INFO
         logger.log(level, "Request started: %s %s", scope["method"], scope["path"], extra=about)
 
         watcher: asyncio.Task[None] | None = None
@@ -60,7 +65,11 @@ class CorrelationMiddleware:
                 if request.told and request.hung_up:
                     doubts.add(request.told, correlation_id)
                 message["headers"] = [*message.get("headers", []), (HEADER_BYTES, correlation_id.encode())]
-                duration_ms = round((time.perf_counter() - started) * 1000, 3)
+                seconds = time.perf_counter() - started
+                duration_ms = round(seconds * 1000, 3)
+                if scope["path"] not in QUIET:
+                    route = getattr(scope.get("route"), "path", "none")
+                    metrics.count_request(scope["method"], route, message["status"], seconds, correlation_id)
                 extra = {**about, "status_code": message["status"], "duration_ms": duration_ms}
                 logger.log(level, "Request completed: %s", message["status"], extra=extra)
             await send(message)

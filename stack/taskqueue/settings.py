@@ -15,17 +15,18 @@ class Settings:
 
     `service_name` is the name in its log lines, `redis_url` the address of the broker and the results,
     `ready_file` a file that a worker keeps fresh while it consumes. `durable` is false where the stack runs with what
-    Celery does by default, for comparison.
+    Celery does by default, for comparison. `metrics_address`, a host and a port, is where a worker serves its metrics.
     """
 
     service_name: str
     redis_url: str
     ready_file: str
     durable: bool = True
+    metrics_address: str = ""
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read SERVICE_NAME, REDIS_URL, READY_FILE and SETTINGS.
+        """Read SERVICE_NAME, REDIS_URL, READY_FILE, SETTINGS and METRICS_ADDRESS.
 
         Raises:
             ValueError: REDIS_URL is not a redis:// or rediss:// address, or SETTINGS is neither durable nor stock.
@@ -41,6 +42,7 @@ class Settings:
             redis_url=redis_url,
             ready_file=os.getenv("READY_FILE", "/tmp/worker-ready"),  # noqa: S108 - a container's own
             durable=chosen == "durable",
+            metrics_address=os.getenv("METRICS_ADDRESS", ""),
         )
 
 

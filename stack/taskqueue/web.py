@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.types import ASGIApp
 
-from taskqueue import broker, errors, logs
+from taskqueue import broker, errors, logs, metrics
 from taskqueue.bulkhead import BulkheadMiddleware
-from taskqueue.contract import FINAL_STATES, HEALTH_PATH, LIVE_PATH
+from taskqueue.contract import FINAL_STATES, HEALTH_PATH, LIVE_PATH, METRICS_PATH
 from taskqueue.middleware import BodyLimitMiddleware, CorrelationMiddleware
 from taskqueue.producer import celery_app
 from taskqueue.reliability import breaker, dead_letters, ledger
@@ -121,6 +121,13 @@ async def live() -> dict[str, str]:
     return {"status": "alive"}
 
 
+@router.get(METRICS_PATH, include_in_schema=False)
+def read_metrics(request: Request) -> Response:
+    """Return this server's figures, and what Redis knows of queues and workers, for Prometheus."""
+    content, content_type = metrics.exposition(request.headers.get("Accept", ""))
+    return Response(content, media_type=content_type)
+
+
 @router.get(HEALTH_PATH, responses={503: {"description": "No task could be done now"}})
 def health(request: Request) -> JSONResponse:
     """Tell whether Redis answers, which workers are alive, and both breakers; 503 when no task could be done now."""
@@ -142,6 +149,7 @@ def health(request: Request) -> JSONResponse:
 def create_app(stage_router: APIRouter) -> ASGIApp:
     """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
     logs.configure()
+    metrics.watch_broker()
     app = errors.Application(
         title="Clew task queue",
         version="1.0.0",

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import celeryd_init, setup_logging
+from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
 from redis.exceptions import RedisError
 
-from taskqueue import broker, logs
+from taskqueue import broker, logs, metrics
 from taskqueue.contract import HOLD_KEY, QUEUES, WORKER_KEY
 from taskqueue.queues import queues
 from taskqueue.reliability import guard, lease
@@ -152,6 +152,25 @@ def keep_lease(**_: Any) -> None:
     """Hold the lease from before the first claim until the process ends."""
     if settings.durable:
         lease.keep()
+
+
+@celeryd_init.connect
+def serve_metrics(**_: Any) -> None:
+    """Serve the metrics of all processes of this worker, before the first one is forked."""
+    if settings.metrics_address:
+        metrics.serve_worker(settings.metrics_address)
+
+
+@task_prerun.connect
+def note_start(task: Any, **_: Any) -> None:
+    """Note when a run begins."""
+    task.request.began = time.perf_counter()
+
+
+@task_postrun.connect
+def count_run(task: Any, state: str | None, **_: Any) -> None:
+    """Count a run by how it ended; one without a claim has no state."""
+    metrics.count_run(task.name, state or "IGNORED", time.perf_counter() - task.request.began)
 
 
 @setup_logging.connect

@@ -35,6 +35,7 @@ PAGES = {
     "commands": "reference/commands/",
     "http": "reference/http/",
     "python": "reference/clew/",
+    "seeing": "seeing/",
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",

@@ -95,7 +95,8 @@ def test_a_python_service_has_the_variables_that_it_needs(stack: Stack, service:
     assert environment["REDIS_URL"] == "redis://redis-broker:6379/0"
     assert environment["PYTHONPATH"] == "/srv/stack"
     assert {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OPENBLAS_NUM_THREADS"} <= set(environment)
-    assert ("READY_FILE" in environment) is (service in WORKERS)
+    for name in ("READY_FILE", "METRICS_ADDRESS", "PROMETHEUS_MULTIPROC_DIR"):
+        assert (name in environment) is (service in WORKERS)
 
 
 def in_container(text: str, service: Service, program: Program, stack: Stack) -> str:
@@ -108,7 +109,10 @@ def in_container(text: str, service: Service, program: Program, stack: Stack) ->
         str(stack.folder): "/srv/stage",
     }.items():
         text = text.replace(place, name)
-    text = text.replace(f"127.0.0.1:{stack.ports[REDIS]}", "redis-broker:6379").replace("127.0.0.1", "0.0.0.0")
+    text = text.replace(f"127.0.0.1:{stack.ports[REDIS]}", "redis-broker:6379")
+    for container, host in service.local_ports.items():
+        text = text.replace(f"127.0.0.1:{host}", f"{service.name}:{container}")
+    text = text.replace("127.0.0.1", "0.0.0.0")
     for container, host in service.ports.items():
         text = re.sub(rf"\b{host}\b", str(container), text)
     return text

@@ -116,7 +116,7 @@ def test_outputs_that_are_missing_are_written(third: Path) -> None:
 
 
 def test_notebooks_are_named_by_how_they_begin() -> None:
-    assert [path.stem for path in lessons.lessons(["03", "0"])] == [path.stem for path in lessons.lessons()]
+    assert [path.stem for path in lessons.lessons(["03", "0", "1"])] == [path.stem for path in lessons.lessons()]
     with pytest.raises(ClewError, match="no notebook 99; there are 00-as-found") as told:
         lessons.lessons(["99"])
     assert told.value.next_step == "make lab"

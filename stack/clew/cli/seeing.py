@@ -1,7 +1,8 @@
-"""The commands that look at all nine logs as data: `make stage-5 sql`, `make stage-5 columns ID=…`."""
+"""The commands that look at all requests: SQL over nine logs, one request as columns, metrics and alerts."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from clew.core.errors import ClewError
 from clew.evidence import logs
 from clew.evidence import sql as tables
 from clew.show import logs as shown_logs
+from clew.show import metrics as shown_metrics
 from clew.show import terminal
 from clew.stacks.drivers import driver_of
 from clew.stacks.stack import Stack, stack_named
@@ -92,4 +94,44 @@ def columns(stage: str, wanted: str | None, as_json: bool) -> None:
     terminal.data(lines) if as_json else shown_logs.columns(lines)
 
 
-COMMANDS = (sql, columns)
+@click.command()
+@stage_argument
+@as_json
+def metrics(stage: str, as_json: bool) -> None:
+    """Run Prometheus next to the stage and show its figures and alerts; Ctrl-C ends both."""
+    from clew.monitor import figures, prometheus
+
+    stack = stack_named(stage)
+    driver = driver_of(stack)
+    with prometheus.watching(stack, driver, terminal.say) as monitor:
+        if as_json or not terminal.out.is_terminal:
+            found = figures.first(monitor)
+            terminal.data(found._asdict()) if as_json else terminal.out.print(shown_metrics.table(found))
+            return
+        terminal.out.print(
+            f"Prometheus: {monitor.url}   alert rules: {monitor.url}/alerts   Ctrl-C ends it", markup=False
+        )
+        terminal.next_step(stack.command("send COUNT=50"))
+        with contextlib.suppress(KeyboardInterrupt):
+            shown_metrics.live(lambda: figures.figures(monitor), lambda: monitor.alerts)
+
+
+@click.command()
+@click.option("--pace", type=click.FloatRange(1, 12), default=1, help="So many times shorter windows, for tests.")
+@as_json
+def alerts(pace: float, as_json: bool) -> None:
+    """Have an alert fire because IDs are lost, fix the layer, and wait until it is resolved; about four minutes."""
+    from clew.monitor import fire
+
+    found = fire.fire(terminal.say, pace)
+    if as_json:
+        terminal.data(found)
+        return
+    terminal.out.print(
+        f"{found['alert']} named {found['hop']}: it fired {found['fired_seconds']} s after the first lost ID, and was "
+        f"resolved {found['resolved_seconds']} s after the fix; {found['requests']} requests were answered.",
+        markup=False,
+    )
+
+
+COMMANDS = (sql, columns, metrics, alerts)

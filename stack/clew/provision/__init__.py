@@ -21,7 +21,7 @@ from clew.provision.docker import (
     ensure_compose,
     ensure_stack_image,
 )
-from clew.provision.programs import ensure_nginx, ensure_redis, find_nginx, find_redis
+from clew.provision.programs import ensure_nginx, ensure_prometheus, ensure_redis, find_nginx, find_redis
 
 __all__ = [
     "DockerState",
@@ -33,6 +33,7 @@ __all__ = [
     "ensure_base_image",
     "ensure_compose",
     "ensure_nginx",
+    "ensure_prometheus",
     "ensure_redis",
     "ensure_stack_image",
     "find_nginx",

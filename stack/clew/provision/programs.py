@@ -13,6 +13,8 @@ from clew.provision.checkout import Say, not_writable, one_at_a_time
 from clew.provision.debian import unpack_debs
 from clew.provision.platforms import install_line
 
+PROMETHEUS = ("prometheus", "prometheus-alertmanager", "prometheus-redis-exporter", "prometheus-nginx-exporter")
+ALERTMANAGER_SHARE = "/usr/share/prometheus/alertmanager"
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"  # often not on an ordinary user's PATH
 
 
@@ -42,6 +44,39 @@ def ensure_redis(say: Say) -> Path:
         ClewError: as for `ensure_nginx`.
     """
     return find_redis() or _fetch_program("redis-server", say)
+
+
+def ensure_prometheus(say: Say) -> Path:
+    """Return the folder with Prometheus, its Alertmanager, promtool and two exporters, unpacked from Debian's packages.
+
+    They are never installed: Debian's packages would start them.
+
+    Raises:
+        ClewError: they cannot be had here; the message says what to do.
+    """
+    target = paths.CACHE / "debs/prometheus"
+    advice = "use Prometheus in a container: docs/seeing/metrics.md"
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise ClewError("Prometheus is unpacked from Debian's packages, and this is not Debian.", advice)
+    with one_at_a_time("packages", say):
+        if not target.exists():
+            say("Unpacking Prometheus from Debian's packages into .clew/cache (once; 155 MB, a few seconds)")
+            try:
+                unpack_debs(PROMETHEUS, target, advice, dependencies=False)
+                look_in_its_own_folder(target / "usr/bin/prometheus-alertmanager")
+            except OSError as error:
+                raise not_writable(target, error) from error
+    return target / "usr/bin"
+
+
+def look_in_its_own_folder(alertmanager: Path) -> None:
+    """Have Alertmanager read its templates from the folder where it is started, instead of ALERTMANAGER_SHARE.
+
+    Debian's is built with that path and has no option for it. A path of the same length takes its place: several
+    slashes are one.
+    """
+    share = ALERTMANAGER_SHARE.encode()
+    alertmanager.write_bytes(alertmanager.read_bytes().replace(share, b"." + b"/" * (len(share) - 1)))
 
 
 def _find(name: str) -> Path | None:

@@ -29,9 +29,9 @@ BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 class Service:
     """One service of the file.
 
-    `ports` maps each container port to its host port, `volumes` each container folder to a host folder or to the name
-    of a volume. `stop_signal` asks the service to end, for which it has `stop_seconds`. Its log is kept in `log_files`
-    files of at most `log_bytes` bytes.
+    `ports` maps each container port to its host port, `local_ports` those that only the local driver opens on the
+    host, `volumes` each container folder to a host folder or to the name of a volume. `stop_signal` asks the service to
+    end, for which it has `stop_seconds`. Its log is kept in `log_files` files of at most `log_bytes` bytes.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Service:
     hostname: str | None
     environment: dict[str, str]
     ports: dict[int, int]
+    local_ports: dict[int, int]
     volumes: dict[str, str]
     stop_signal: str
     stop_seconds: float
@@ -72,6 +73,7 @@ def _service(name: str, described: dict[str, Any], folder: Path) -> Service:
         hostname=described.get("hostname"),
         environment={key: _text(key, value) for key, value in described.get("environment", {}).items()},
         ports=dict(_port(text) for text in described.get("ports", [])),
+        local_ports=dict(_port(text) for text in described.get("x-local-ports", [])),
         volumes=dict(_volume(text, folder) for text in described.get("volumes", [])),
         stop_signal=described.get("stop_signal", "SIGTERM"),
         stop_seconds=_seconds(described["stop_grace_period"]),

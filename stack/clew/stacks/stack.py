@@ -12,7 +12,7 @@ from pathlib import Path
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.paths import ROOT, STATE, shown
-from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS
+from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, WORKERS
 
 DEFAULT_PREFIX = "80"
 PREFIX = re.compile(r"[1-9][0-9]{1,2}")
@@ -22,7 +22,7 @@ BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11
 # What is typed for a stack that is not a stage's.
 OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill", "leaks": "make leaks"}
 WITH_VERBS = ("try", "mystery")  # the kinds that take a stage's verbs: make try logs
-# Where in its block a service listens; the workers listen nowhere.
+# Where in its block a service listens. For what only shows figures see METRICS_OFFSETS.
 OFFSETS = {NGINX: 0, **{server: n for n, server in enumerate(API_SERVERS, 1)}, FLOWER: 5, REDIS: 6}
 
 
@@ -59,6 +59,10 @@ def ports_of(kind: str, number: int = 0, front_door: int | None = None, prefix: 
     return ports if front_door is None else {**ports, NGINX: front_door}
 
 
+# Figures for Prometheus, which only the local driver opens on the host.
+METRICS_OFFSETS = {NGINX: 4, **{worker: n for n, worker in enumerate(WORKERS, 7)}}
+
+
 @dataclass(frozen=True)
 class Stack:
     """One place where the nine services run.
@@ -93,6 +97,11 @@ class Stack:
     def block(self) -> int:
         """The first port of the stack's block of ten: 8030 for stage 3."""
         return self.ports[REDIS] - OFFSETS[REDIS]
+
+    @property
+    def metrics_ports(self) -> dict[str, int]:
+        """Where the local driver opens the figures of nginx and of each worker."""
+        return {service: self.block + offset for service, offset in METRICS_OFFSETS.items()}
 
     @property
     def compose_environment(self) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +12,8 @@ from celery import Task
 from celery.exceptions import Ignore, Reject
 from redis.exceptions import RedisError
 
-from taskqueue import broker
-from taskqueue.reliability import dead_letters, lease, ledger
+from taskqueue import broker, metrics
+from taskqueue.reliability import dead_letters, keys, lease, ledger
 
 logger = logging.getLogger("taskqueue")
 
@@ -37,8 +39,17 @@ class DurableTask(Task):
         if verdict != "RUN":
             logger.info("Message ignored: %s", verdict.lower(), extra={**about, "claim": verdict})
             raise Ignore
-        if run > 1:
+        if run == 1:
+            self.observe_waiting(task_id)
+        else:
             logger.warning("Run %d of at most %d", run, ledger.MOST_RUNS, extra={**about, "run": run})
+
+    def observe_waiting(self, task_id: str) -> None:
+        """Observe how long the task has waited since it was accepted; what cannot be asked is left out."""
+        with contextlib.suppress(RedisError):
+            accepted = broker.client.zscore(keys.ACCEPTED, task_id)
+            if accepted is not None:
+                metrics.WAITING_SECONDS.labels(self.name).observe(max(0.0, time.time() - float(accepted) / 1000))
 
     def on_retry(self, exc: Exception, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], einfo: Any) -> None:
         """Let go of the claim until the retry is due."""

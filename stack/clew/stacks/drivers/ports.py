@@ -12,21 +12,22 @@ from clew.stacks.services import NGINX
 from clew.stacks.stack import Stack
 
 
-def check_ports(stack: Stack, privileged: bool) -> None:
-    """Make sure that no program listens on the ports of a stack that is down.
+def check_ports(stack: Stack, privileged: bool, metrics: bool = False) -> None:
+    """Make sure that no program listens on the ports of a stack that is down, with `metrics` also those of its workers.
 
     Raises:
         ClewError: a port is in use, or two services want the same port, or a port is below 1024 and the program that
             will open it is not `privileged`.
     """
-    for service, port in stack.ports.items():
+    wanted = {**stack.ports, **stack.metrics_ports} if metrics else stack.ports
+    for service, port in wanted.items():
         if service != NGINX and port == stack.port:
             raise ClewError(f"Port {port} is reserved for {service}.", stack.command("up PORT=8180"))
-    taken = [service for service, port in stack.ports.items() if _is_taken(stack, port, privileged)]
+    taken = [service for service, port in wanted.items() if _is_taken(stack, port, privileged)]
     if taken:
         # More than the front door: most likely the same stage of another checkout.
         way_out = stack.command("up PORT=8180" if taken == [NGINX] else "up CLEW_PORTS=180")
-        port = stack.ports[taken[0]]
+        port = wanted[taken[0]]
         raise ClewError(f"Port {port}, needed for {taken[0]}, is in use{_who_listens(port)}.", way_out)
 
 

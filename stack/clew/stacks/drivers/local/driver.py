@@ -54,7 +54,7 @@ class LocalDriver:
         if not self.supervisor.answers():
             self._check_disk()
             if not self._leftovers():  # `up` ends those first
-                check_ports(self.stack, privileged=os.getuid() == 0)
+                check_ports(self.stack, privileged=os.getuid() == 0, metrics=True)
 
     def up(self) -> None:
         if self.supervisor.answers():
@@ -64,7 +64,7 @@ class LocalDriver:
             return
         processes.end(self._leftovers())
         self.supervisor.remove_socket()
-        check_ports(self.stack, privileged=os.getuid() == 0)
+        check_ports(self.stack, privileged=os.getuid() == 0, metrics=True)
         self._write_files()
         self.supervisor.start(self.programs())
 

@@ -18,6 +18,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import STACK
 from clew.stacks import composefile
 from clew.stacks.composefile import COMPOSE_FILE, Service
+from clew.stacks.services import NGINX
 from clew.stacks.stack import Stack
 
 LOOPBACK = "127.0.0.1"
@@ -68,7 +69,8 @@ def write_folders(stack: Stack, home: Path) -> None:
 def write_nginx_files(stack: Stack, home: Path) -> None:
     """Copy nginx's configuration from `stack/nginx`, with this machine's addresses."""
     services = composefile.read(stack.folder, stack.compose_environment)
-    ports = {container: host for service in services.values() for container, host in service.ports.items()}
+    nginx = services[NGINX]
+    ports = nginx.ports | nginx.local_ports
     target = home / "srv/stack/nginx"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(STACK / "nginx", target)
@@ -122,7 +124,7 @@ def _with_ports(argument: str, service: Service) -> str:
 def _with_addresses(text: str, services: Mapping[str, Service]) -> str:
     """Replace each `service:port` by where that service listens on this machine."""
     for name, service in services.items():
-        for container, host in service.ports.items():
+        for container, host in (*service.ports.items(), *service.local_ports.items()):
             text = re.sub(rf"(?<![\w-]){name}:{container}\b", f"{LOOPBACK}:{host}", text)
     return text
 
