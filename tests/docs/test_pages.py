@@ -36,6 +36,7 @@ PAGES = {
     "http": "reference/http/",
     "python": "reference/clew/",
     "seeing": "seeing/",
+    "metrics": "seeing/metrics/",
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",
