@@ -67,7 +67,7 @@ def test_ids_that_are_lost_raise_an_alert_that_names_the_hop_and_the_fix_resolve
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DRIVER", "local")
-    found = fire.fire(print, pace=12)
+    found = fire.fire(print, pace=6)
     assert found["hop"] == "task-service"
     assert found["fired_seconds"] < 60 and found["resolved_seconds"] < 60
     assert found["requests"] > 50
@@ -77,11 +77,10 @@ def test_a_request_is_found_by_its_exemplar_and_counted_at_each_hop(stage_5: Up)
     with watching(stage_5.stack, stage_5.driver, print) as monitor:
         assert len(monitor.targets_up()) == 8
         began = time.time()
-        for number in range(6):
-            client.send_task(stage_5.stack, f"EXEMPLAR-{number}")
         seen: list[str] = []
 
         def scraped() -> bool:
+            client.send_task(stage_5.stack, f"EXEMPLAR-{time.time()}")  # a rate needs two scrapes that differ
             labels = monitor.exemplars("clew_http_request_seconds_bucket", began - 60)
             seen[:] = [one["correlation_id"] for one in labels]
             hops = figures.figures(monitor).hops

@@ -117,7 +117,7 @@ def metrics(stage: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--pace", type=click.FloatRange(1, 12), default=1, help="So many times shorter windows, for tests.")
+@click.option("--pace", type=click.FloatRange(1, 6), default=1, help="So many times shorter windows, for tests.")
 @as_json
 def alerts(pace: float, as_json: bool) -> None:
     """Have an alert fire because IDs are lost, fix the layer, and wait until it is resolved; about four minutes."""

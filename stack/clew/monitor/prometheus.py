@@ -196,10 +196,10 @@ def placed(text: str, addresses: dict[str, str]) -> str:
 
 
 def faster(rules: str, pace: float) -> str:
-    """Return rules whose windows of one minute, and the times for which they must hold, are `pace` times shorter."""
+    """Return a configuration with windows of one minute, and times for which a rule must hold, `pace` times shorter."""
     if pace == 1:
         return rules
-    rules = rules.replace("[1m]", f"[{60 / pace:.0f}s]")
+    rules = rules.replace("[1m]", f"[{60 / pace:.0f}s]").replace("_interval: 2s", "_interval: 1s")
     return re.sub(r"\bfor: (\d+)s", lambda found: f"for: {int(found[1]) / pace:.0f}s", rules)
 
 
