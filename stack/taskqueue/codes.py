@@ -51,7 +51,9 @@ CODES = {
     ),
     "CLIENT_ERROR_OTHER": Code(400, "Another error of the request; see `status`", "See `detail`."),
     "SERVER_ERROR_UNEXPECTED": Code(500, "A bug in this service", "Search the logs for the correlation ID."),
-    "SERVER_ERROR_NOT_IMPLEMENTED": Code(501, "nginx does not know the method or encoding", "Use GET, POST or DELETE."),
+    "SERVER_ERROR_NOT_IMPLEMENTED": Code(
+        501, "nginx does not know the transfer encoding", "Send Content-Length, or chunked."
+    ),
     "SERVER_ERROR_QUEUE_FULL": Code(
         503, "500 tasks are waiting, or the circuit breaker is still open after that", "Wait as Retry-After says."
     ),

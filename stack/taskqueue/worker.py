@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from billiard.util import get_logger
 from celery import Celery, bootsteps
 from celery.signals import celeryd_init, setup_logging, task_postrun, task_prerun
 from redis.exceptions import RedisError
@@ -176,3 +177,4 @@ def count_run(task: Any, state: str | None, **_: Any) -> None:
 @setup_logging.connect
 def leave_logging_alone(**_: Any) -> None:
     """Keep Celery from configuring logs of its own: it does not as long as this signal has a receiver."""
+    get_logger().propagate = True  # what the pool tells of its processes would else be no JSON

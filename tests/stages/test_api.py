@@ -148,7 +148,7 @@ MALFORMED = {
     "a long path": (request(b"GET /" + b"a" * 9000 + b" HTTP/1.1"), 414),
     "a long header": (request(b"GET /health HTTP/1.1", b"X-Long: " + b"x" * 9000), 431),
     "many headers": (request(b"GET /health HTTP/1.1", *(b"X-%d: " % n + b"x" * 4000 for n in range(12))), 431),
-    "an unknown method": (request(b"FOO /health HTTP/1.1"), 501),
+    "an unknown method": (request(b"FOO /health HTTP/1.1"), 405),
     "an unknown encoding": (request(b"POST / HTTP/1.1", b"Transfer-Encoding: gzip"), 501),
     "HTTP/3": (request(b"GET / HTTP/3.0"), 505),
     "nginx's own page": (request(b"GET /unreadable-request HTTP/1.1"), 404),

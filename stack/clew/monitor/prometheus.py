@@ -23,7 +23,7 @@ from clew.core.paths import STACK
 from clew.core.wait import wait_until
 from clew.stacks.drivers import Driver, Say
 from clew.stacks.services import API_SERVERS, NGINX, REDIS
-from clew.stacks.stack import Stack
+from clew.stacks.stack import Stack, checkout_mark
 
 CONFIGURATION = STACK / "prometheus"
 READY_SECONDS = 30
@@ -130,7 +130,7 @@ def watching(stack: Stack, driver: Driver, say: Say, pace: float = 1) -> Iterato
     if driver.name != "local":
         raise ClewError(
             f"{stack.title} runs with containers, whose metrics only their own network has.",
-            "docker compose -f stack/prometheus/compose.yaml up --build, see docs/seeing/metrics.md",
+            f"PROJECT=clew-{checkout_mark()}-{stack.name} docker compose -f stack/prometheus/compose.yaml up --build",
         )
     programs = provision.ensure_prometheus(say)
     home = stack.state / "monitor"
