@@ -16,9 +16,13 @@ from types import TracebackType
 from typing import Any
 
 from taskqueue import metrics
+from taskqueue.contract import ID_FIELDS
+from taskqueue.redaction import redacted_field
 from taskqueue.settings import settings
 
 logger = logging.getLogger("taskqueue")
+OWN_FIELDS = (*ID_FIELDS, "ts", "level", "service", "hop", "at", "queue", "method", "duration_ms")
+LIBRARIES = ("amqp", "celery", "flower", "httpx", "kombu", "multiprocessing", "redis", "tornado", "uvicorn")
 _FIELDS_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -46,15 +50,27 @@ class JsonLine(logging.Formatter):
             line["at"] = f"{os.path.relpath(record.pathname, os.pardir)}:{record.lineno}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        for name, value in line.items():
+            if name not in OWN_FIELDS:
+                line[name] = redacted_field(name, value)
+        return json.dumps(line)
 
 
 def configure() -> None:
-    """Write everything that is logged in this process to standard output, as JSON lines."""
+    """Write what is logged in this process to standard output, as JSON lines.
+
+    In staging that is everything from INFO on, in development also what this project's own code tells for debugging, in
+    production of the libraries only warnings and errors.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    if settings.environment == "development":
+        logger.setLevel(logging.DEBUG)
+    if settings.environment == "production":
+        for name in LIBRARIES:
+            logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "tornado"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

@@ -37,6 +37,7 @@ PAGES = {
     "python": "reference/clew/",
     "seeing": "seeing/",
     "metrics": "seeing/metrics/",
+    "hygiene": "seeing/hygiene/",
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",

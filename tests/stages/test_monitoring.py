@@ -92,6 +92,15 @@ def test_a_request_is_found_by_its_exemplar_and_counted_at_each_hop(stage_5: Up)
                 assert monitor.query(expression), f"no data: {expression}"
 
 
+def test_a_stage_that_nobody_uses_logs_less_than_five_megabytes_an_hour(stage_5: Up) -> None:
+    def size() -> int:
+        return sum(len(line) for lines in stage_5.driver.logs().values() for line in lines)
+
+    before, seconds = size(), 5.0
+    time.sleep(seconds)  # the measurement itself
+    assert (size() - before) / seconds * 3600 < 5e6
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?a=1"])
 def test_nginx_passes_nobody_on_to_the_metrics(stage_5: Up, path: str) -> None:
     answer = ask(stage_5.stack.port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

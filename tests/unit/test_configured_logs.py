@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import warnings
@@ -52,3 +53,30 @@ def test_every_line_is_one_json_object_on_standard_output(capsys: pytest.Capture
     assert found[0]["queue"] == "high" and found[0]["level"] == "INFO"
     assert "careful" in found[4]["message"]
     assert "RuntimeError: boom" in found[5]["exception"]
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ("development", ["our debug", "our info", "library's info", "library's warning"]),
+        ("staging", ["our info", "library's info", "library's warning"]),
+        ("production", ["our info", "library's warning"]),
+    ],
+)
+def test_how_much_is_logged_depends_on_the_environment(
+    environment: str, wanted: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: logging.getLogger(name).level for name in ("taskqueue", *logs.LIBRARIES)}
+    monkeypatch.setattr(logs, "settings", dataclasses.replace(logs.settings, environment=environment))
+    try:
+        logs.configure()
+        logging.getLogger("taskqueue").debug("our debug")
+        logging.getLogger("api.routes").info("our info")
+        logging.getLogger("celery.worker").debug("library's debug")
+        logging.getLogger("celery.worker").info("library's info")
+        logging.getLogger("kombu.connection").warning("library's warning")
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+    assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == wanted

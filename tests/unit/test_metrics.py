@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import threading
 import urllib.request
@@ -35,9 +36,13 @@ def counted(hop: str, verdict: str) -> float:
     ],
 )
 def test_a_hand_off_of_a_request_is_counted_by_its_verdict(given: str, handed_on: str | None, verdict: str) -> None:
-    intake.begin(given, [])
     before = counted("routes", verdict)
-    metrics.count_hand_off_of_request("routes", handed_on)
+
+    def answer() -> None:
+        intake.begin(given, [])
+        metrics.count_hand_off_of_request("routes", handed_on)
+
+    contextvars.copy_context().run(answer)
     assert counted("routes", verdict) == before + 1
 
 

@@ -17,6 +17,7 @@ SOURCES = (
     "stack/taskqueue/**/*",
     "stack/nginx/*.conf",
     "stack/redis/*.conf",
+    "stack/prometheus/*.yml",
     "stack/compose.yaml",
     "Makefile",
 )

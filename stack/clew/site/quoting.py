@@ -16,7 +16,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import ROOT
 from clew.site import web
 
-LANGUAGES = {".py": "python", ".conf": "nginx", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
+LANGUAGES = {".py": "python", ".conf": "nginx", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
 
 
 def text_of(path: str) -> str:

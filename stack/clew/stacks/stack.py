@@ -15,6 +15,7 @@ from clew.core.paths import ROOT, STATE, shown
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, WORKERS
 
 DEFAULT_PREFIX = "80"
+ENVIRONMENTS = ("development", "staging", "production")
 PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
@@ -63,6 +64,20 @@ def ports_of(kind: str, number: int = 0, front_door: int | None = None, prefix: 
 METRICS_OFFSETS = {NGINX: 4, **{worker: n for n, worker in enumerate(WORKERS, 7)}}
 
 
+def log_environment() -> str:
+    """Return how much the services log: CLEW_ENVIRONMENT, or staging.
+
+    Raises:
+        ClewError: it is something else than development, staging or production.
+    """
+    environment = os.environ.get("CLEW_ENVIRONMENT") or "staging"
+    if environment not in ENVIRONMENTS:
+        raise ClewError(
+            f"CLEW_ENVIRONMENT is {environment!r}; it must be {', '.join(ENVIRONMENTS)}.", "unset CLEW_ENVIRONMENT"
+        )
+    return environment
+
+
 @dataclass(frozen=True)
 class Stack:
     """One place where the nine services run.
@@ -105,12 +120,13 @@ class Stack:
 
     @property
     def compose_environment(self) -> dict[str, str]:
-        """What stack/compose.yaml needs to know: the ports, and which settings the services run with."""
+        """What stack/compose.yaml needs to know: the ports, the services' settings, and how much they log."""
         return {
             "PORT": str(self.port),
             "CLEW_PORTS": str(self.block // 100),
             "STAGE": str(self.block // 10 % 10),
             "CLEW_SETTINGS": self.settings,
+            "CLEW_ENVIRONMENT": log_environment(),
         }
 
     @property
