@@ -38,6 +38,7 @@ PAGES = {
     "seeing": "seeing/",
     "metrics": "seeing/metrics/",
     "hygiene": "seeing/hygiene/",
+    "questions": "seeing/questions/",
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",

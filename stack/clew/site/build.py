@@ -19,6 +19,7 @@ SOURCES = (
     "stack/redis/*.conf",
     "stack/prometheus/*.yml",
     "stack/compose.yaml",
+    "tests/questions/*.py",
     "Makefile",
 )
 
