@@ -39,12 +39,12 @@ export CLEW_DIR := $(call typed,DIR)
 export CLEW_QUERY := $(call typed,QUERY)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
-VERBS := up status send trace two check diff logs columns sql metrics message dead-letters rolling-restart watch
+VERBS := up status send trace two check diff logs columns sql metrics reach message dead-letters rolling-restart watch
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next fifteen: make stage-3 up trace
+stage-%: ## choose a stage for the next sixteen: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -59,6 +59,7 @@ logs: ## all nine logs in time order (ID=… SERVICE=…)
 columns: ## one request, the services as columns (ID=…)
 sql: sql-packages ## all nine logs as a table (QUERY='FROM hops')
 metrics: ## Prometheus next to the stage: figures and alerts
+reach: ## who can reach which port: tried from every place
 message: ## the raw Celery message in Redis
 dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
 watch: watch-packages ## the five hops light up as requests pass; q quits

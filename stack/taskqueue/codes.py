@@ -46,6 +46,9 @@ CODES = {
     "CLIENT_ERROR_IDEMPOTENCY_KEY_REUSED": Code(
         422, "The Idempotency-Key was used with another payload in the last 24 hours", "Use a new key for a new task."
     ),
+    "CLIENT_ERROR_TOO_MANY_REQUESTS": Code(
+        429, "More than 500 requests a second came from one address", "Send fewer; wait as Retry-After says."
+    ),
     "CLIENT_ERROR_HEADERS_TOO_LARGE": Code(
         431, "A header is longer than 8 KiB, or all are longer than 32 KiB", "Send less."
     ),

@@ -39,6 +39,7 @@ PAGES = {
     "metrics": "seeing/metrics/",
     "hygiene": "seeing/hygiene/",
     "questions": "seeing/questions/",
+    "security": "seeing/security/",
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
 
@@ -124,6 +127,29 @@ def test_two_hundred_hostile_requests(own: Up) -> None:
     assert answered[0] < 20 and len(answered) > 3, answered
     assert bad_lines(own, began) == []
     assert not_ready(own.stack) == []
+
+
+def test_a_client_that_asks_too_often_is_told_to_wait(own: Up) -> None:
+    """The last of the tests on this stack: its bucket is full afterwards."""
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = request.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    many = 4000
+
+    def ask_often() -> bytes:
+        with socket.create_connection(("127.0.0.1", own.stack.port), timeout=60) as connection:
+            connection.sendall(request * (many // 4 - 1) + last)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = b"".join(clients.map(lambda _: ask_often(), range(4)))
+    found = Counter(re.findall(rb"HTTP/1.1 (\d+)", answers))
+    assert set(found) == {b"200", b"429"}, found
+    assert found.total() == many and found[b"429"] >= 10
+    refused = answers[answers.index(b"HTTP/1.1 429") :]
+    assert b"CLIENT_ERROR_TOO_MANY_REQUESTS" in refused and b"Retry-After: " in refused
+    head = answers[: answers.index(b"\r\n\r\n")]
+    for header in (b"X-Content-Type-Options: nosniff", b"X-Frame-Options: DENY", b"Referrer-Policy: no-referrer"):
+        assert header in head
 
 
 @pytest.mark.parametrize("text", ["no JSON", '{"ts": "x"}', "[]"])

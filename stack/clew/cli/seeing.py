@@ -117,6 +117,28 @@ def metrics(stage: str, as_json: bool) -> None:
 
 
 @click.command()
+@stage_argument
+@as_json
+def reach(stage: str, as_json: bool) -> None:
+    """Try from where each port of the stage can be reached."""
+    from clew.evidence import reach as reaching
+
+    stack = stack_named(stage)
+    doors = reaching.reach(stack, driver_of(stack))
+    if as_json:
+        terminal.data([vars(door) for door in doors])
+        return
+    places = reaching.places(doors)
+    words = {True: "yes", False: "no", None: ""}
+    rows = [
+        [f"{door.service}:{door.port}" if door.port else door.service, door.what]
+        + [words[door.open_to.get(place)] for place in places]
+        for door in doors
+    ]
+    shown_logs.table(["port", "what", *(f"from {place}" for place in places)], rows)
+
+
+@click.command()
 @click.option("--pace", type=click.FloatRange(1, 6), default=1, help="So many times shorter windows, for tests.")
 @as_json
 def alerts(pace: float, as_json: bool) -> None:
@@ -134,4 +156,4 @@ def alerts(pace: float, as_json: bool) -> None:
     )
 
 
-COMMANDS = (sql, columns, metrics, alerts)
+COMMANDS = (sql, columns, metrics, reach, alerts)

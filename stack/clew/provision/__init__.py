@@ -13,6 +13,7 @@ Start reading in `programs.py`, then `docker.py`; both fetch packages through `d
 from clew.provision.checkout import again, not_writable, one_at_a_time
 from clew.provision.debian import debian_mirror, plain_mirror, unpack_debs
 from clew.provision.docker import (
+    IMAGE,
     DockerState,
     ImageUnavailable,
     docker_state,
@@ -24,6 +25,7 @@ from clew.provision.docker import (
 from clew.provision.programs import ensure_nginx, ensure_prometheus, ensure_redis, find_nginx, find_redis
 
 __all__ = [
+    "IMAGE",
     "DockerState",
     "ImageUnavailable",
     "again",

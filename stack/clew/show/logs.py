@@ -28,7 +28,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if not out.is_terminal:
         print("\n".join("\t".join(printable(cell(value)) for value in row) for row in (columns, *rows)))
         return
-    found = Table(box=None, pad_edge=False)
+    found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
         found.add_column(name, overflow="fold")
     for row in rows:

@@ -142,6 +142,22 @@ class DockerDriver:
         with ThreadPoolExecutor() as pool:
             return {name: [] for name in SERVICES} | dict(zip(found, pool.map(lines, found), strict=True))
 
+    def execute(self, service: str, *command: str) -> str:
+        """Return what a command prints inside of a service's container."""
+        return self._docker("exec", self._container(service).id, *command)
+
+    def execute_outside(self, *command: str) -> str:
+        """Return what a command prints in a container that belongs to no stack; it is removed afterwards."""
+        hardened = ("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "10001:10001")
+        return self._docker("run", "--rm", "--network", "bridge", *hardened, provision.IMAGE, *command)
+
+    def addresses(self) -> dict[str, list[str]]:
+        """Return the addresses that each service's container has in its networks."""
+        found = self._containers()
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+        lines = self._docker("inspect", "--format", form, *(one.id for one in found.values())).splitlines()
+        return dict(zip(found, map(str.split, lines), strict=True))
+
     def kill(self, service: str) -> None:
         container = self._thawed(service)
         if container.state == "running":

@@ -19,16 +19,17 @@ def check_ports(stack: Stack, privileged: bool, metrics: bool = False) -> None:
         ClewError: a port is in use, or two services want the same port, or a port is below 1024 and the program that
             will open it is not `privileged`.
     """
-    wanted = {**stack.ports, **stack.metrics_ports} if metrics else stack.ports
-    for service, port in wanted.items():
-        if service != NGINX and port == stack.port:
-            raise ClewError(f"Port {port} is reserved for {service}.", stack.command("up PORT=8180"))
-    taken = [service for service, port in wanted.items() if _is_taken(stack, port, privileged)]
+    figures = [(f"the figures of {service}", port) for service, port in stack.metrics_ports.items()] if metrics else []
+    wanted = [*stack.ports.items(), *figures]
+    for name, port in wanted:
+        if name != NGINX and port == stack.port:
+            raise ClewError(f"Port {port} is reserved for {name}.", stack.command("up PORT=8180"))
+    taken = [(name, port) for name, port in wanted if _is_taken(stack, port, privileged)]
     if taken:
+        name, port = taken[0]
         # More than the front door: most likely the same stage of another checkout.
-        way_out = stack.command("up PORT=8180" if taken == [NGINX] else "up CLEW_PORTS=180")
-        port = wanted[taken[0]]
-        raise ClewError(f"Port {port}, needed for {taken[0]}, is in use{_who_listens(port)}.", way_out)
+        way_out = stack.command("up PORT=8180" if taken == [(NGINX, stack.port)] else "up CLEW_PORTS=180")
+        raise ClewError(f"Port {port}, needed for {name}, is in use{_who_listens(port)}.", way_out)
 
 
 def _is_taken(stack: Stack, port: int, privileged: bool) -> bool:
