@@ -94,7 +94,7 @@ def test_every_code_that_is_raised_is_on_the_list() -> None:
 def test_nginx_says_what_the_list_says() -> None:
     text = (STACK / "nginx/problems.conf").read_text()
     bodies = [json.loads(body) for body in re.findall(r"'(\{.*\})';", text)]
-    assert len(bodies) == 10
+    assert len(bodies) == 11
     for body in bodies:
         assert body["status"] == CODES[body["code"]].status
         assert body["correlation_id"] == "@id"
