@@ -89,7 +89,10 @@ def outside(own: str | None) -> Iterator[int]:
     """Open a port of this machine to its network in the block; yield its number."""
     with socket.create_server((own or "127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener,), daemon=True).start()
-        yield int(listener.getsockname()[1])
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # a thread that waits in accept would take one more connection
 
 
 def _accept(listener: socket.socket) -> None:
