@@ -13,9 +13,11 @@ from clew import ladder
 from clew.evidence import client, logs
 from clew.evidence.trace import CLOCK_SLACK, find_hops
 from clew.stacks.drivers import Driver
+from clew.stacks.services import API_SERVERS
 from clew.stacks.stack import Stack
 
 CROWD = 24
+TRIES = 12  # of a type of task, until each server has had it
 TYPES = ("calculate_var", "monte_carlo_pricing", "portfolio_optimization", "stress_test", "rehearsal")
 
 
@@ -35,10 +37,17 @@ class Step:
 def steps_of(stack: Stack, driver: Driver) -> list[Step]:
     """Send requests and return what each layer did with each."""
     found: list[Step] = []
-    for number in range(3):  # three rounds, so that each server gets some of each
-        client.send(stack, f"Round-{number}")  # the servers take turns: without it, rounds may all begin with the same
-        for task_type in TYPES:
-            found += alone(stack, driver, f"Solver-{number}-{task_type}-{'Xx' * 20}", task_type)
+    for task_type in TYPES:
+        seen: set[str] = set()
+        for number in range(TRIES):
+            steps = alone(stack, driver, f"Solver-{number}-{task_type}-{'Xx' * 20}", task_type)
+            found += steps
+            server = steps[ladder.HOPS.index("queue-service")].service
+            if server in seen:  # the servers take turns, and as many requests as servers may lie between two tasks
+                client.send(stack, f"Turn-{number}")
+            seen.add(server)
+            if number >= 2 and len(seen) == len(API_SERVERS):
+                break
     return found + crowd(stack, driver)
 
 
