@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 
 RESULT_TTL_SECONDS = 7 * 24 * 3600
 MAX_BODY_BYTES = 1024 * 1024
+PASSWORD_SECONDS = 60  # all services start at the same time, and Redis makes the passwords
 ENVIRONMENTS = ("development", "staging", "production")
 
 
@@ -21,7 +24,7 @@ class Settings:
     """
 
     service_name: str
-    redis_url: str
+    redis_url: str = field(repr=False)  # it has a password
     ready_file: str
     durable: bool = True
     metrics_address: str = ""
@@ -29,15 +32,20 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read SERVICE_NAME, REDIS_URL, READY_FILE, SETTINGS, METRICS_ADDRESS and ENVIRONMENT.
+        """Read SERVICE_NAME, REDIS_URL, REDIS_PASSWORD_FILE, READY_FILE, SETTINGS, METRICS_ADDRESS and ENVIRONMENT.
+
+        The password of the user that REDIS_URL names is in REDIS_PASSWORD_FILE, if that is set: what is in the
+        environment can be read with `docker inspect`.
 
         Raises:
             ValueError: REDIS_URL is not a redis:// or rediss:// address, SETTINGS is neither durable nor stock,
-                or ENVIRONMENT is none of ENVIRONMENTS.
+                ENVIRONMENT is none of ENVIRONMENTS, or there is no password file after PASSWORD_SECONDS.
         """
         redis_url = os.getenv("REDIS_URL", "redis://localhost:6379/0")
         if not redis_url.startswith(("redis://", "rediss://")):
             raise ValueError(f"REDIS_URL is {redis_url!r}: set it to an address like redis://localhost:6379/0")
+        if password_file := os.getenv("REDIS_PASSWORD_FILE"):
+            redis_url = redis_url.replace("@", f":{_password(Path(password_file))}@", 1)
         chosen = os.getenv("SETTINGS", "durable")
         if chosen not in ("durable", "stock"):
             raise ValueError(f"SETTINGS is {chosen!r}: set it to durable or stock")
@@ -52,6 +60,17 @@ class Settings:
             metrics_address=os.getenv("METRICS_ADDRESS", ""),
             environment=environment,
         )
+
+
+def _password(file: Path) -> str:
+    deadline = time.monotonic() + PASSWORD_SECONDS
+    while not file.exists():
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"There is no {file} after {PASSWORD_SECONDS} s: Redis makes it when it starts, see its log"
+            )
+        time.sleep(0.05)
+    return file.read_text()
 
 
 settings = Settings.from_environment()

@@ -35,6 +35,9 @@ class FakeDriver:
         self.asked_since.append(since)
         return self.texts
 
+    def password(self, role: str, what: str = "redis") -> str:
+        return f"{role}-{what}"
+
     def write(self, service: str, **fields: Any) -> None:
         line: Line = {"ts": time.time(), "level": "INFO", "service": service, "message": "m", **fields}
         self.texts[service].append(json.dumps(line))

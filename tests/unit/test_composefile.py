@@ -92,7 +92,11 @@ def test_a_python_service_has_the_variables_that_it_needs(stack: Stack, service:
     environment = read(stack)[service].environment
 
     assert environment["SERVICE_NAME"] == service
-    assert environment["REDIS_URL"] == "redis://redis-broker:6379/0"
+    role = "flower" if service == FLOWER else "worker" if service in WORKERS else "api"
+    assert environment["REDIS_URL"] == f"redis://{role}@redis-broker:6379/0"
+    assert environment["REDIS_PASSWORD_FILE"] == f"/secrets/{role}/redis-password"
+    others = {"api", "worker", "flower", "metrics", "operator"} - {role}
+    assert not {f"/secrets/{other}" for other in others} & set(read(stack)[service].volumes)
     assert environment["PYTHONPATH"] == "/srv/stack"
     assert {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OPENBLAS_NUM_THREADS"} <= set(environment)
     for name in ("READY_FILE", "METRICS_ADDRESS", "PROMETHEUS_MULTIPROC_DIR"):
@@ -105,6 +109,7 @@ def in_container(text: str, service: Service, program: Program, stack: Stack) ->
         f"{HOME}/srv/stack/nginx": "/srv/stack/nginx",
         f"{HOME}/tmp/{service.name}": "/tmp",
         f"{HOME}/volumes/redis-data": "/data",
+        f"{HOME}/volumes/secrets-": "/secrets/",
         str(STACK): "/srv/stack",
         str(stack.folder): "/srv/stage",
     }.items():
@@ -124,6 +129,9 @@ def test_the_local_driver_runs_what_the_file_says(stack: Stack, name: str) -> No
     python = [sys.executable, "-m", service.command[0]]
     start = 3 if list(program.command[:3]) == python else 1
     arguments = [in_container(word, service, program, stack) for word in program.command[start:]]
+    if name == REDIS:  # the program that the script starts
+        assert Path(arguments[8]).name.replace("valkey", "redis") == "redis-server"
+        arguments[8] = "redis-server"
     if name in WORKERS:
         assert arguments[-2:] == ["--hostname", f"celery@{service.hostname}"]
         arguments = arguments[:-2]
@@ -203,7 +211,7 @@ def test_what_cannot_be_read_is_said(stack: Stack, tmp_path: Path, old: str, new
 
 def test_a_program_that_the_local_driver_does_not_know_is_refused(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
-    file.write_text(COMPOSE_FILE.read_text().replace("[redis-server,", "[memcached,"))
+    file.write_text(COMPOSE_FILE.read_text().replace("[nginx,", "[memcached,"))
 
     with pytest.raises(ClewError, match="'memcached'"):
         programs(stack, HOME, file)

@@ -113,6 +113,8 @@ def status(stage: str, as_json: bool) -> None:
     found = {
         "stage": stack.number, "driver": driver.name, "mix": stack.mix, "services": services, "changed": changed
     }  # fmt: skip
+    with contextlib.suppress(ClewError):  # Flower has not made it yet
+        found["login"] = f"learner:{driver.password('flower', 'web')}"
     missing = [name for name, state in services.items() if not state["ready"]]
     if missing and problem is None:
         reason = f"{len(missing)} of 9 are not ready: {', '.join(missing)}."

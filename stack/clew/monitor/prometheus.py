@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -21,7 +22,7 @@ from clew import provision
 from clew.core.errors import ClewError
 from clew.core.paths import STACK
 from clew.core.wait import wait_until
-from clew.stacks.drivers import Driver, Say
+from clew.stacks.drivers import Driver, Say, driver_of
 from clew.stacks.services import API_SERVERS, NGINX, REDIS
 from clew.stacks.stack import Stack, checkout_mark
 
@@ -169,6 +170,7 @@ def watching(stack: Stack, driver: Driver, say: Say, pace: float = 1) -> Iterato
         [
             programs / "prometheus-redis-exporter",
             f"-redis.addr=redis://127.0.0.1:{stack.ports[REDIS]}",
+            "-redis.user=metrics",
             f"-web.listen-address={addresses['redis-exporter:9121']}",
         ],
         [
@@ -181,7 +183,8 @@ def watching(stack: Stack, driver: Driver, say: Say, pace: float = 1) -> Iterato
         ending.callback(receiver.server_close)
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         ending.callback(receiver.shutdown)
-        processes = [ending.enter_context(_running([str(word) for word in command], home)) for command in commands]
+        environment = {**os.environ, "REDIS_PASSWORD": driver_of(stack).password("metrics")}
+        processes = [ending.enter_context(_running([*map(str, command)], home, environment)) for command in commands]
         wait_until(
             lambda: _all_answer(processes, monitor, home), READY_SECONDS, "Prometheus", f"cat {home}/*.log", every=0.2
         )
@@ -209,10 +212,10 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], home: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(command: list[str], home: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program in the block, with its output in a file of its name."""
     with (home / f"{Path(command[0]).name}.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         yield process
     finally:

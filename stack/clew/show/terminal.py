@@ -251,5 +251,8 @@ def status(report: dict[str, Any]) -> None:
         mark, style = BEADS[verdict], COLOURS[verdict]
         address = f"127.0.0.1:{state['port']}" if state["port"] else ""
         out.print(Text.assemble("  ", (mark, style), f" {service:<18} ", (f"{ready:<8}", style), f" {address}"))
+    if login := report.get("login"):
+        user, password = login.split(":")
+        out.print(Text(f"Flower's login: {user}, password {password}"))
     if edited := sorted({path for paths in report.get("changed", {}).values() for path in paths}):
         out.print(Text(f"Changed since they started: {', '.join(edited)}. `up` restarts what runs them."))

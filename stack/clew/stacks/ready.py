@@ -13,7 +13,7 @@ from redis.retry import Retry
 import redis
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
-from clew.stacks.drivers import Driver, Say
+from clew.stacks.drivers import Driver, Say, driver_of
 from clew.stacks.services import FLOWER, NGINX, REDIS, SERVICES, WORKERS
 from clew.stacks.stack import Stack
 from taskqueue.contract import HEADER, LIVE_PATH, WORKER_KEY
@@ -25,6 +25,19 @@ NGINX_OVERLAP_SECONDS = 0.25
 HTTP_PATHS = {NGINX: "/nginx-health", FLOWER: "/healthcheck"}
 
 
+class Operator(redis.CredentialProvider):
+    """The user that the clew command is in Redis."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def get_credentials(self) -> tuple[str, str]:
+        try:
+            return "operator", driver_of(self.stack).password("operator")
+        except ClewError as error:
+            raise redis.ConnectionError(error.message) from None
+
+
 def redis_client(stack: Stack, text: bool = True) -> redis.Redis:
     """Return a client for the stack's Redis that gives up after two seconds and does not try again.
 
@@ -32,6 +45,7 @@ def redis_client(stack: Stack, text: bool = True) -> redis.Redis:
     """
     return redis.Redis(
         port=stack.ports[REDIS],
+        credential_provider=Operator(stack),
         decode_responses=text,
         socket_timeout=2,
         socket_connect_timeout=1,

@@ -67,6 +67,9 @@ class Driver(Protocol):
         Lines from before `since` (seconds since the epoch) may be left out.
         """
 
+    def password(self, role: str, what: str = "redis") -> str:
+        """Return a role's password in Redis (stack/redis/users.acl), or the one of its `web` pages."""
+
     def kill(self, service: str) -> None:
         """End a service at once (SIGKILL)."""
 

@@ -17,12 +17,13 @@ from clew.core.errors import ClewError
 from clew.stacks import composefile
 from clew.stacks.drivers.base import Say
 from clew.stacks.drivers.ports import check_ports
-from clew.stacks.services import API_SERVERS, NGINX, SERVICES
+from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, SERVICES
 from clew.stacks.stack import Stack, checkout_mark
 
 STATES = {"running": "running", "paused": "paused", "restarting": "stopped"}
 LIST_SECONDS = 5  # it takes 0.1 s; an engine that needs longer than this hangs
 SAY_SO_AFTER = 2
+PASSWORD_SECONDS = 5  # a read takes 0.2 s; after `down` and `up` there is another password
 SILENT_SECONDS = 60  # how long an engine that hung is not asked again by this process
 OF_COMPOSE = "com.docker.compose"
 BLOCK_LABEL = "clew.block"
@@ -57,6 +58,7 @@ class Container:
 
 
 _silent_since: float | None = None
+_passwords: dict[tuple[Path, str, str], tuple[str, float]] = {}  # and when they were read
 
 
 def engine_is_silent() -> bool:
@@ -157,6 +159,13 @@ class DockerDriver:
         form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
         lines = self._docker("inspect", "--format", form, *(one.id for one in found.values())).splitlines()
         return dict(zip(found, map(str.split, lines), strict=True))
+
+    def password(self, role: str, what: str = "redis") -> str:
+        service = FLOWER if what == "web" else REDIS
+        key = (self.stack.state, role, what)
+        if key not in _passwords or time.monotonic() - _passwords[key][1] > PASSWORD_SECONDS:
+            _passwords[key] = (self.execute(service, "cat", f"/secrets/{role}/{what}-password"), time.monotonic())
+        return _passwords[key][0]
 
     def kill(self, service: str) -> None:
         container = self._thawed(service)

@@ -23,7 +23,7 @@ from clew.stacks.drivers.local import logfiles, processes
 from clew.stacks.drivers.local.programs import Program, programs, write_folders, write_nginx_files
 from clew.stacks.drivers.local.supervisord import Supervisor, owner_of
 from clew.stacks.drivers.ports import check_ports
-from clew.stacks.services import NGINX, SERVICES
+from clew.stacks.services import NGINX, REDIS, SERVICES
 from clew.stacks.stack import Stack
 
 NEEDED_BYTES = 100 * 1024 * 1024
@@ -104,6 +104,13 @@ class LocalDriver:
 
     def logs(self, since: float | None = None) -> dict[str, list[str]]:
         return {service: logfiles.lines(self.home / "logs" / f"{service}.log", since) for service in SERVICES}
+
+    def password(self, role: str, what: str = "redis") -> str:
+        try:
+            return (self.home / "volumes" / f"secrets-{role}" / f"{what}-password").read_text()
+        except OSError as error:
+            reason = f"There is no {what} password of {role} yet ({error.strerror})."
+            raise ClewError(reason, self.stack.command(f"logs SERVICE={REDIS}")) from None
 
     def kill(self, service: str) -> None:
         pid = self._info(service)["pid"]

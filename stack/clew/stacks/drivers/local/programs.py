@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from clew import provision
@@ -59,7 +60,7 @@ def write_folders(stack: Stack, home: Path) -> None:
         (home / "tmp" / name).mkdir(parents=True)
         for source in service.volumes.values():
             if "/" not in source:
-                (home / "volumes" / source).mkdir(parents=True)
+                (home / "volumes" / source).mkdir(parents=True, exist_ok=True)
     (home / "logs").mkdir()
     (home / "srv/stack").mkdir(parents=True)
     (home / "srv/stage").symlink_to(stack.folder)
@@ -85,8 +86,10 @@ def _program(service: Service, services: Mapping[str, Service], home: Path) -> P
     def here(text: str) -> str:
         return _with_addresses(_with_paths(text, service, home), services)
 
-    program, *arguments = service.command
-    command = [*_found(program), *(here(_with_ports(argument, service)) for argument in arguments)]
+    program = service.command[0]
+    command: list[str] = []
+    for before, word in pairwise(("--", *service.command)):  # after `--` comes the program that a script starts
+        command += _found(word) if before == "--" else [here(_with_ports(word, service))]
     if service.hostname is not None and program == "celery":
         # A process has no host name of its own, and Celery names a worker after its host.
         command += ["--hostname", f"celery@{service.hostname}"]
@@ -108,6 +111,8 @@ def _found(program: str) -> list[str]:
         return [str(provision.find_nginx() or program)]
     if program == "redis-server":
         return [str(provision.find_redis() or program)]
+    if program == "bash":
+        return ["/bin/bash"]
     raise ClewError(f"stack/compose.yaml runs {program!r}, which the local driver does not know.", "make doctor")
 
 

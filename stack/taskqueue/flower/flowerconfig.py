@@ -1,0 +1,11 @@
+"""Flower's settings: a login. Its password is made at the first start, in a file that only Flower has."""
+
+import os
+import secrets
+from pathlib import Path
+
+_password = Path(os.environ["WEB_PASSWORD_FILE"])
+if not _password.exists():
+    _password.touch(mode=0o600)
+    _password.write_text(secrets.token_urlsafe(12))
+basic_auth = [f"learner:{_password.read_text()}"]
