@@ -19,7 +19,7 @@ from clew.core.errors import ClewError
 from clew.core.lines import Line
 from clew.evidence import client, logs, message
 from clew.evidence.trace import CLOCK_SLACK, Hop, find_hops
-from clew.stacks.drivers import Driver
+from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.services import API_SERVERS, NGINX, REDIS
 from clew.stacks.stack import Stack
 
@@ -189,7 +189,8 @@ def _at_once(stack: Stack) -> list[tuple[client.Answer, str, str]]:
 
 def _called(stack: Stack, hop: str, sent_id: str) -> dict[str, Any]:
     """Return what the other caller of a layer says; it speaks to the Redis of the stack."""
-    environment = {"REDIS_URL": f"redis://127.0.0.1:{stack.ports[REDIS]}/0", "SERVICE_NAME": "another-caller"}
+    login = f"api:{driver_of(stack).password('api')}"
+    environment = {"REDIS_URL": f"redis://{login}@127.0.0.1:{stack.ports[REDIS]}/0", "SERVICE_NAME": "another-caller"}
     command = [sys.executable, "-I", str(CALLER), str(stack.folder), hop, sent_id]
     result = processes.run(command, TASK_SECONDS, separate=True, env=environment)
     try:
