@@ -18,5 +18,6 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-sed -n "${hashes[@]}" -e '/^user /p' "$(dirname "$0")/users.acl" >"$users"
+sed -e ':join' -e 'N' -e '$!b join' -e 's/\n  / /g' "$(dirname "$0")/users.acl" |
+  sed -n "${hashes[@]}" -e '/^user /p' >"$users"
 exec "$@" --aclfile "$users"

@@ -16,7 +16,7 @@ SOURCES = (
     "stack/clew/ladder/*.toml",
     "stack/taskqueue/**/*",
     "stack/nginx/*.conf",
-    "stack/redis/*.conf",
+    "stack/redis/*",
     "stack/prometheus/*.yml",
     "stack/compose.yaml",
     "tests/questions/*.py",
