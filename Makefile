@@ -76,7 +76,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench-post bench-up bench-sql
+.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench-post bench-up bench-sql bench-find bench-queue
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -112,6 +112,12 @@ bench-up: test-packages ## time until nine containers are healthy, compared
 
 bench-sql: test-packages ## SQL over a million log lines, compared with grep and sort
 	@.venv/bin/python tests/bench/sql.py
+
+bench-find: test-packages ## one request of a thousand, found in five ways, with seconds
+	@DRIVER=local .venv/bin/python tests/bench/find.py
+
+bench-queue: test-packages ## waiting time at five loads, compared with queueing theory
+	@DRIVER=local .venv/bin/python tests/bench/waiting.py
 
 # --- fix it yourself ---------------------------------------------------------------------------------------------------
 
