@@ -1,7 +1,7 @@
 """How long tasks wait for a free worker process, compared with queueing theory. `make bench-queue`, six minutes.
 
-Twelve processes, tasks that only wait (mean 0.4 s, exponential), sent at random moments at five rates. Both times come from
-the trail: a task waits from the line of the queue service to the line of the worker.
+Twelve processes, tasks that only wait (mean 0.4 s, exponential), sent at random moments at five rates. Both times come
+from the trail: a task waits from the line of the queue service to the line of the worker.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECONDS = float(os.environ.get("SECONDS_EACH", "60"))
 
 
 def measure(stack: Stack, driver: Driver, load: float, rng: random.Random) -> dict[str, Any]:
-    """Send tasks for SECONDS so that the processes work this share of their time; return what was seen and predicted."""
+    """Send tasks so that the processes work this share of their time; return what was seen and predicted."""
     plan, sender, began = Plan(rng), Sender(stack.url, rng), time.time() + 1
     rate = load * SERVERS / SERVICE_SECONDS
     sender.begin([

@@ -1,8 +1,8 @@
 """How long tasks wait for a free process, by queueing theory: M/M/c and, for other service times, Allen and Cunneen.
 
-Arrivals are independent of each other (Poisson), `servers` processes take tasks from one queue, first come, first served.
-Sources: A. K. Erlang (1917) for the probability of waiting; A. O. Allen, "Probability, Statistics, and Queueing Theory",
-2nd ed. (1990), section 5.3, for the approximation with other service times.
+Arrivals are independent of each other (Poisson), and `servers` processes take tasks from one queue, first come, first
+served. Sources: A. K. Erlang (1917) for the probability of waiting; A. O. Allen, "Probability, Statistics, and Queueing
+Theory", 2nd ed. (1990), section 5.3, for the approximation with other service times.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 
 
 def utilization(arrivals: float, service_seconds: float, servers: int) -> float:
-    """Return the share of time that a server works, from arrivals a second and the mean service time; 1 is the limit."""
+    """Return the share of its time that a server works, from arrivals a second; 1 is the limit."""
     return arrivals * service_seconds / servers
 
 
