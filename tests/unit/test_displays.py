@@ -100,6 +100,16 @@ def test_words_have_a_shape_and_code():
     assert Sentences("Yes.", ok=True).text() == "● Yes."
 
 
+def test_two_displays_side_by_side_have_the_checks_of_both():
+    class Checked(Sentences):
+        def facts(self):
+            return {"checks": [self.text()], "measured": True}
+
+    beside = Beside(Checked("left"), Checked("right"), ("a", "b"))
+    assert beside.facts() == {"checks": ["left", "right"], "measured": True}
+    assert Beside(Sentences("left"), Sentences("right"), ("a", "b")).facts() == {}
+
+
 def test_a_matrix_counts_what_was_predicted(run_of):
     runs = [run_of("11111", ["kept"] * 5), run_of("11100", STAGE_3), run_of("01111", ["kept"] * 5)]
     matrix = Matrix(runs)

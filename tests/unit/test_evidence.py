@@ -124,6 +124,16 @@ def test_the_commands_say_so(fake: FakeDriver) -> None:
     assert {line["task_id"] for line in lines} == {TASK_ID}
 
 
+def test_a_part_of_an_id_is_not_found_and_the_ids_that_begin_with_it_are_named(fake: FakeDriver) -> None:
+    CliRunner().invoke(cli, ["trace", "3", "--id", "MINE"])
+    part = TASK_ID[:8]
+    found = CliRunner().invoke(cli, ["logs", "3", "--id", part])
+    assert f"No line has exactly this ID. IDs that begin with it: {TASK_ID}." in found.stderr
+    assert f"Next: {stage_stack(3).command(f'logs ID={TASK_ID}')}" in found.stderr
+    none = CliRunner().invoke(cli, ["logs", "3", "--id", "NOBODY"])
+    assert "no ID begins with it. A layer that replaces the ID logs its own." in none.stderr
+
+
 def test_check_fails_when_a_layer_does_what_its_stage_does_not(fake: FakeDriver) -> None:
     fake.mix = "11110"
 

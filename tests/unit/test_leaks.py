@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from clew.core.errors import ClewError
+from clew.evidence.client import Answer
 from clew.lab import recordings
+from clew.lab.leaks import trial
 from clew.lab.leaks.judge import ANOTHERS, API_HOPS, MISSING, OWN, astray, judged
-from clew.lab.leaks.trial import REQUESTS, WAYS, WORKERS, Trial, runs
+from clew.lab.leaks.trial import REQUESTS, RETRIED_EVERY, WAYS, WORKERS, Trial, runs
 from clew.show import leaks as shown
 
 TOLD = {"t1": "LEAK-1", "t2": "LEAK-2"}
@@ -58,6 +61,32 @@ def test_a_run_knows_its_process_and_what_was_left_there() -> None:
     assert (first.verdict, first.process, first.left_by) == (OWN, 7, None)
     assert (second.verdict, second.process, second.logged, second.left_by) == (ANOTHERS, 7, "LEAK-1", "VaR")
     assert (third.verdict, third.process, third.begin, third.end) == (OWN, 8, 2.0, 2.1)
+
+
+def test_the_same_process_id_on_two_workers_is_two_processes() -> None:
+    found = [
+        line("t1", 1.0, process_id=7), line("t1", 1.5, correlation_id="LEAK-1"),
+        {**line("t2", 1.2, process_id=7), "service": "celery-worker-2"},
+        {**line("t2", 1.7, correlation_id="LEAK-1"), "service": "celery-worker-2"},
+    ]  # fmt: skip
+    first, second = ran = runs(found, judged(found, TOLD), 1.0)
+    assert (first.end, second.worker, second.left_by) == (0.5, "celery-worker-2", None)
+    assert Trial("by-hand", 2, {}, ran, 0, 2).processes == 2
+
+
+def test_a_task_that_ran_twice_does_not_hide_the_end_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line(f"t{n}", 1.0 + n / 100, correlation_id=f"LEAK-{n:02d}") for n in range(1, REQUESTS + 1)]
+    for number, one in enumerate(list(lines), 1):
+        names = ["VaR", "Report"] if number % RETRIED_EVERY else ["Rehearsal"]
+        lines += [{**one, "message": f"{name} COMPLETE", "duration_ms": 1.0} for name in names * (1 + (number == 1))]
+    sent = {f"LEAK-{n:02d}": Answer(f"LEAK-{n:02d}", 1.0, 1.0, 201, "", {"task_id": f"t{n}"}) for n in range(1, 51)}
+    monkeypatch.setattr(trial.client, "send_task", lambda stack, sent_id, body: sent[sent_id])
+    monkeypatch.setattr(trial.logs, "read", lambda driver, since: lines)
+    monkeypatch.setattr(trial, "DEADLINE_SECONDS", 0)
+    assert trial.trial("by-hand", None).lines[OWN] == len(lines)  # type: ignore[arg-type]
+    del lines[-1]
+    with pytest.raises(ClewError, match="the lines of all tasks"):
+        trial.trial("by-hand", None)  # type: ignore[arg-type]
 
 
 def test_the_recorded_trials_show_what_the_page_says() -> None:

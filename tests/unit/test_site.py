@@ -81,6 +81,11 @@ def test_the_repository_s_address_is_shown_where_it_is_known(pages):
     assert 'href="https://example.org/clew/blob/main/Makefile"' in pages["source/Makefile.md"]
 
 
+def test_without_an_address_no_command_needs_one():
+    told = fill("{{ first_commands }}")
+    assert "Clone or copy the repository" in told and "make stage-3 up trace" in told and "git clone" not in told
+
+
 def test_addresses_of_pages():
     assert web.relative("journey/stage-3.md", "index.md") == "journey/stage-3/"
     assert web.relative("explorer.md", "journey/index.md") == "../explorer/"

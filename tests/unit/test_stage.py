@@ -177,6 +177,11 @@ def test_what_cannot_be_started_is_replayed(running: Stage, fake: FakeLive, ques
         assert "To run it: apt install nginx" in told
     assert running.send().note
     assert len(fake.asked) == 1
+    running.submit()
+    fake.refuses = None
+    assert repr(running.up()) == "● Stage 5 is up.", "the same cell again, after what was missing is installed"
+    with pytest.raises(ClewError, match="Nothing was sent yet"):
+        running.look("flower")
 
 
 @pytest.mark.parametrize("question", ["up", "once"])
@@ -444,11 +449,16 @@ def test_the_matrix_of_all_mixes_is_replayed() -> None:
 
 def test_the_experiment_is_replayed_where_it_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoPrograms(LiveRollout):
+        installed = False
+
         def up(self, say: Any) -> str:
+            if self.installed:
+                return "Nine services are up."
             raise CannotStart("nginx is not installed.", "apt install nginx")
 
     monkeypatch.delenv("CLEW_REPLAY", raising=False)
-    experiment = ReceiversFirst(NoPrograms())
+    rollout = NoPrograms()
+    experiment = ReceiversFirst(rollout)
     told = repr(experiment.up())
     assert "nginx is not installed" in told
     assert "apt install nginx" in told
@@ -459,6 +469,8 @@ def test_the_experiment_is_replayed_where_it_cannot_be_started(monkeypatch: pyte
         experiment.roll_out(["nginx", "worker", "queue-service", "task-service", "routes"])
     with pytest.raises(ClewError, match="names each layer once"):
         experiment.roll_out(["nginx"])
+    rollout.installed = True
+    assert repr(experiment.up()) == "● Nine services are up."
     monkeypatch.setenv("CLEW_REPLAY", "0")
     with pytest.raises(CannotStart):
         ReceiversFirst(NoPrograms()).up()

@@ -162,19 +162,25 @@ class NoStack:
 
     note = None
     settings = ""
+    installed = False
 
     def up(self, settings: str, say: Any) -> str:
+        if self.installed:
+            return "Nine services are up."
         raise CannotStart("nginx is not there.", "sudo apt-get install nginx")
 
 
 def test_what_cannot_be_started_is_replayed_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLEW_REPLAY", raising=False)
-    load: Any = busy.Busy(NoStack())  # type: ignore[arg-type]
+    bench = NoStack()
+    load: Any = busy.Busy(bench)  # type: ignore[arg-type]
     told = repr(load.up())
     assert "cannot be started: nginx is not there." in told
     assert "sudo apt-get install nginx" in told
     for shown in (load.burst(), load.urgent(), load.breaker(), load.down()):
         assert repr(shown).startswith("Replay of a run recorded on ")
+    bench.installed = True
+    assert repr(load.up()) == "● Nine services are up."
     monkeypatch.setenv("CLEW_REPLAY", "0")
     with pytest.raises(ClewError, match="nginx is not there"):
         busy.Busy(NoStack()).up()  # type: ignore[arg-type]

@@ -101,6 +101,12 @@ def test_what_was_recorded_follows_from_its_own_lines(recorded: list[Two]) -> No
         assert Two.from_json(found.to_json()) == found
 
 
+def test_the_times_that_are_shown_never_go_back(recorded: list[Two]) -> None:
+    for found in recorded:
+        times = [float(row.time.removesuffix(" ms")) for row in shown.rows(found)]
+        assert times == sorted(times)
+
+
 def test_the_words_say_why_while_a_line_is_nobodys(recorded: list[Two]) -> None:
     texts = [repr(shown.TwoAtOnce(found)) for found in recorded]
     assert all((shown.WHY[0] in text) == (number < 4) for number, text in enumerate(texts))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from clew import ladder
 from clew.core.errors import ClewError
@@ -63,6 +67,16 @@ def shown(app: Watch) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
+async def until(pilot: Pilot[None], done: Callable[[], bool]) -> None:
+    """Wait for something at most 5 s, and for the screen to show it."""
+    for _ in range(100):
+        if done():
+            break
+        await pilot.pause(0.05)
+    assert done()
+    await pilot.pause()
+
+
 def test_the_whole_screen_in_80_by_24() -> None:
     fed = [[line(hop, "MY-TRACE-123" if hop in ("nginx", "routes") else None) for hop in ladder.HOPS]]
     sent: list[int] = []
@@ -80,10 +94,7 @@ def test_the_whole_screen_in_80_by_24() -> None:
             await pilot.pause()
             quiet = shown(app)
             await pilot.press("s")
-            for _ in range(50):
-                await pilot.pause(0.1)
-                if "worker" in app.seen.newest:
-                    break
+            await until(pilot, lambda: "worker" in app.seen.newest and bool(app.said))
             lit = shown(app)
             await pilot.press("q")
         return quiet, lit, str(app.return_code)
@@ -97,6 +108,51 @@ def test_the_whole_screen_in_80_by_24() -> None:
     assert code == "0"
 
 
+def test_an_error_is_shown_until_reading_works_again() -> None:
+    broken = [True]
+
+    def read() -> list[dict[str, Any]]:
+        if broken:
+            raise OSError("No space left on device")
+        return []
+
+    async def play() -> tuple[str, str]:
+        app = Watch("Stage 2", "make stage-2 send", read, str)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: bool(app.problem))
+            first = shown(app)
+            broken.clear()
+            await until(pilot, lambda: not app.problem)
+            return first, shown(app)
+
+    first, second = asyncio.run(play())
+    assert "No space left on device. Next: make doctor" in first
+    assert "No space" not in second and "Nothing has passed yet" in second
+
+
+def test_quitting_does_not_wait_for_a_request() -> None:
+    sending, answered = threading.Event(), threading.Event()
+
+    def send() -> str:
+        sending.set()
+        answered.wait(30)
+        return "late"
+
+    async def play() -> None:
+        app = Watch("Stage 2", "make stage-2 send", list, send)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("s")
+            await until(pilot, sending.is_set)
+            await pilot.press("q")
+
+    began = time.monotonic()
+    try:
+        asyncio.run(play())
+        assert time.monotonic() - began < 20
+    finally:
+        answered.set()
+
+
 def test_what_goes_wrong_is_shown_and_ends_nothing() -> None:
     def fail() -> Any:
         raise ClewError("Stage 2 is not up.", "make stage-2 up")
@@ -104,10 +160,7 @@ def test_what_goes_wrong_is_shown_and_ends_nothing() -> None:
     async def play() -> str:
         app = Watch("Stage 2", "make stage-2 send", fail, fail)
         async with app.run_test(size=(80, 24)) as pilot:
-            for _ in range(50):
-                await pilot.pause(0.1)
-                if app.said:
-                    break
+            await until(pilot, lambda: bool(app.problem))
             text = shown(app)
             await pilot.press("ctrl+c")
         return text

@@ -40,6 +40,8 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         (patient(lambda header: header or 1), "A header is text"),
         (patient(lambda header: float(header or 0)), "you try again at once"),
         (patient(lambda header: float(header or 1) ** 2), "The user has left by then"),
+        (patient(lambda header: 10.0), "asked for 20 s, and you come back after 10 s"),
+        (patient(lambda header: 25.0), "After Retry-After: 1 you wait 25 s"),
         (client(final=()), "accepted with 201"),
         (client(final=(200, 201)), "with 422"),
         (client(most=10_000), "never give up"),

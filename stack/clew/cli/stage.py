@@ -28,6 +28,8 @@ from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
 from clew.stacks.stack import Stack, all_stacks, stack_named, stacks_elsewhere, stage_stack
 
+SHOWN_IDS = 5
+
 
 def body_of(stack: Stack, task_type: str, data: str | None) -> dict[str, Any]:
     try:
@@ -240,9 +242,9 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
     except ClewError as error:
         raise ClewError(error.message, stack.command("status")) from None
     began = time.monotonic()
-    lines = [line for line in logs.read(driver) if only in (None, line["service"])]
+    lines = searched = [line for line in logs.read(driver) if only in (None, line["service"])]
     if wanted:
-        lines = logs.with_id(lines, wanted)
+        lines = logs.with_id(searched, wanted)
     if as_json:
         terminal.data(lines)
         return
@@ -253,8 +255,16 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
         terminal.say(
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
-        if not lines:
-            terminal.say("A layer that replaces the ID logs its own instead.")
+        if not lines and (longer := logs.ids_that_begin_with(searched, wanted)):
+            others = f", and {len(longer) - SHOWN_IDS} more" if len(longer) > SHOWN_IDS else ""
+            terminal.say(
+                f"No line has exactly this ID. IDs that begin with it: {', '.join(longer[:SHOWN_IDS])}{others}."
+            )
+            terminal.next_step(stack.command(f"logs ID={shlex.quote(longer[0])}"), terminal.err)
+        elif not lines:
+            terminal.say(
+                "No line has exactly this ID, and no ID begins with it. A layer that replaces the ID logs its own."
+            )
             verb = "logs" if stack.kind == "mystery" else f"trace ID={shlex.quote(wanted)}"
             terminal.next_step(stack.command(verb), terminal.err)
 

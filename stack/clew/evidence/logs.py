@@ -70,6 +70,12 @@ def with_id(lines: list[Line], wanted: str) -> list[Line]:
     ]
 
 
+def ids_that_begin_with(lines: list[Line], part: str) -> list[str]:
+    """Return the correlation, request and task IDs that begin with a text, each once, in the order of the lines."""
+    found = (str(line.get(field) or "") for line in lines for field in ID_FIELDS)
+    return list(dict.fromkeys(one for one in found if one.startswith(part)))
+
+
 def of_request(lines: list[Line], wanted: str) -> list[Line]:
     """Return the lines that have an ID, and those of the tasks that are named together with it."""
     found = with_id(lines, wanted)

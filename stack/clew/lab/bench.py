@@ -156,6 +156,7 @@ class Trials:
         wanted = replay_wanted()
         self.may_fall_back = wanted is None
         self.bench: Bench = bench or (ReplayedBench() if wanted else LiveBench())
+        self.first = self.bench
 
     @property
     def note(self) -> str | None:
@@ -164,13 +165,14 @@ class Trials:
     def up(self, settings: str = "durable") -> Display:
         """Start nine services, new ones, with "durable" or "stock" settings; those that are up already are stopped.
 
-        Where they cannot be started, say so and replay a recording.
+        Where they cannot be started, say so and replay a recording; the next call tries to start them again.
 
         Raises:
             ClewError: there are no such settings, or CLEW_REPLAY=0 forbids to replay a recording.
         """
         if settings not in ("durable", "stock"):
             raise ClewError(f"There are no settings {settings!r}; there are durable and stock.", '.up("stock")')
+        self.bench = self.first
         try:
             with progress() as say:
                 words = self.bench.up(settings, say)

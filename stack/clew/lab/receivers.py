@@ -141,6 +141,7 @@ class ReceiversFirst:
         wanted = replay_wanted()
         self.may_fall_back = wanted is None
         self.rollout: Rollout = rollout or (ReplayedRollout() if wanted else LiveRollout())
+        self.first = self.rollout
 
     @property
     def note(self) -> str | None:
@@ -157,9 +158,12 @@ class ReceiversFirst:
     def up(self) -> Display:
         """Start nine services with strict layers, none fixed; where that cannot be, say so and replay a recording.
 
+        The next call tries to start them again.
+
         Raises:
             ClewError: they cannot be started, and CLEW_REPLAY=0 forbids to replay a recording.
         """
+        self.rollout = self.first
         try:
             with progress() as say:
                 words = self.rollout.up(say)

@@ -47,6 +47,7 @@ class Stage:
         self.backend: Backend = backend or (
             ReplayedStage(self.number) if wanted else LiveStage(stage_stack(self.number))
         )
+        self.first = self.backend
         self.sent: Answer | None = None
         self.looks = 0
         self.tried: Tried | None = None
@@ -58,10 +59,14 @@ class Stage:
     def up(self) -> Display:
         """Make the nine services ready; a stack that is up already is only checked, and left as it is.
 
+        Where they cannot be started, say so and replay a recording; the next call tries to start them again.
+
         Raises:
             ClewError: a service of a stack that is up is not ready (it is named), or the stack cannot be started while
                 CLEW_REPLAY=0 forbids to replay a recording.
         """
+        if self.backend is not self.first:  # a recording is replayed, and what was sent is in the recording only
+            self.backend, self.sent, self.looks = self.first, None, 0
         try:
             words = self.backend.up()
         except CannotStart as error:

@@ -43,12 +43,16 @@ class Row:
 
 
 def rows(found: Two) -> list[Row]:
-    """Return the lines of both requests in time order; times count from the first request."""
+    """Return the lines of both requests in time order; times count from the first request.
+
+    nginx cuts its times to milliseconds: where that puts its line before the one that it follows, this one's time is
+    shown.
+    """
     begin = min(found.sent_at)
-    shown = []
+    shown, ms = [], 0.0
     for one in found.lines:
         line, kind = one.line, 2 if one.owner is None else one.owner
-        ms = max(0.0, (line["ts"] - begin) * 1000)
+        ms = max(ms, (line["ts"] - begin) * 1000)
         logged = line.get("correlation_id") or line.get("request_id")
         message = str(line["message"]).partition(": {")[0]
         if line.get("task_id"):

@@ -254,5 +254,6 @@ class Markers:
 
     def first_commands(self) -> str:
         """What to type first; with the repository's address where it is known."""
-        address = self._site.repository or "ADDRESS-OF-THIS-REPOSITORY"
-        return "\n".join(["```sh", f"git clone {address} clew", "cd clew", "make stage-3 up trace", "```"])
+        if self._site.repository:
+            return f"```sh\ngit clone {self._site.repository} clew\ncd clew\nmake stage-3 up trace\n```"
+        return "Clone or copy the repository, and type this in its folder:\n\n```sh\nmake stage-3 up trace\n```"

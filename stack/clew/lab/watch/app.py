@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from typing import ClassVar
 
 from rich.table import Table
 from rich.text import Text
-from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -30,7 +31,8 @@ class Watch(App[None]):
     """Five hops that light up, counters, and the last line of each service.
 
     `read` returns the lines that are new, `send` sends one request and returns what to say of it; both may raise
-    ClewError, which is shown.
+    ClewError or OSError. An error of `read` is shown until reading works again, one of `send` until something else is
+    sent. Both run in daemon threads, so that quitting waits for neither.
     """
 
     CSS = "Static { height: auto; } Vertical { height: 1fr; overflow-y: auto; } #lines { margin-top: 1; }"
@@ -45,7 +47,7 @@ class Watch(App[None]):
         super().__init__()
         self.heading, self.command, self.read, self.send = title, command, read, send
         self.seen = Seen()
-        self.said = ""
+        self.said = self.problem = ""
         self.reading = False
 
     def compose(self) -> ComposeResult:
@@ -62,37 +64,46 @@ class Watch(App[None]):
         self.set_interval(EVERY_SECONDS, self.look)
         self.show()
 
-    @work(thread=True, exclusive=False)
     def look(self) -> None:
         """Read what is new in a thread of its own, and show it; only one reading at a time."""
         if self.reading:
             return
         self.reading = True
-        try:
-            lines, problem = self.read(), ""
-        except ClewError as error:
-            lines, problem = [], f"{error.message} Next: {error.next_step}"
-        finally:
-            self.reading = False
-        if not self.is_running:
-            return
-        self.call_from_thread(self.take, lines, problem)
+
+        def read() -> None:
+            lines, problem = [], ""
+            try:
+                lines = self.read()
+            except (ClewError, OSError) as error:
+                problem = told(error)
+            self._from_thread(self.take, lines, problem)
+
+        threading.Thread(target=read, daemon=True).start()
 
     def take(self, lines: list[Line], problem: str) -> None:
         """Take lines that were read, and show everything again."""
+        self.reading = False
         self.seen.take(lines, time.time())
-        if problem:
-            self.said = problem
+        self.problem = problem
         self.show()
 
-    @work(thread=True, exclusive=True)
     def action_send(self) -> None:
-        """Send one request, and say what was answered."""
-        try:
-            said = self.send()
-        except ClewError as error:
-            said = f"{error.message} Next: {error.next_step}"
-        self.call_from_thread(self.say, said)
+        """Send one request in a thread of its own, and say what was answered."""
+
+        def send() -> None:
+            try:
+                said = self.send()
+            except (ClewError, OSError) as error:
+                said = told(error)
+            self._from_thread(self.say, said)
+
+        threading.Thread(target=send, daemon=True).start()
+
+    def _from_thread(self, do: Callable[..., None], *arguments: object) -> None:
+        """Do something in the app's own thread, or nothing when the app has ended."""
+        with contextlib.suppress(RuntimeError):
+            if self.is_running:
+                self.call_from_thread(do, *arguments)
 
     def say(self, text: str) -> None:
         """Say something below the counters."""
@@ -104,7 +115,7 @@ class Watch(App[None]):
         self.query_one("#heading", Static).update(Text(self.heading, style="bold", no_wrap=True, overflow="ellipsis"))
         self.query_one("#hops", Static).update(self.hops())
         quiet = "" if self.seen.newest else QUIET.format(command=self.command)
-        self.query_one("#said", Static).update(Text(printable(self.said or quiet)))
+        self.query_one("#said", Static).update(Text(printable(self.problem or self.said or quiet)))
         self.query_one("#lines", Static).update(self.lines())
 
     def hops(self) -> Table:
@@ -138,3 +149,8 @@ class Watch(App[None]):
             found = "" if line is None else str(line.get("correlation_id") or "")
             table.add_row(Text(service, style="dim"), Text(printable(f"{found}  {text}".strip())))
         return table
+
+
+def told(error: ClewError | OSError) -> str:
+    """Return an error in one line."""
+    return f"{error.message} Next: {error.next_step}" if isinstance(error, ClewError) else f"{error}. Next: make doctor"

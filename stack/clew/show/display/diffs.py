@@ -99,7 +99,9 @@ class Beside(Display):
         self.note = left.note or right.note
 
     def facts(self) -> dict[str, Any]:
-        return {**self.left.facts(), **self.right.facts()}
+        left, right = self.left.facts(), self.right.facts()
+        checks = [*left.get("checks", []), *right.get("checks", [])]
+        return {**left, **right, **({"checks": checks} if checks else {})}
 
     def text(self) -> str:
         parts = zip(self.titles, (self.left, self.right), strict=True)
