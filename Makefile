@@ -98,7 +98,7 @@ doctor: run-packages ## which driver will be used and why; what is missing
 ladder: run-packages ## generate stages 01–04 and the READMEs from 00 and 05
 	@$(CLEW) ladder
 
-alerts: run-packages ## an alert fires because IDs are lost, and resolves
+alerts: run-packages ## an alert fires as IDs are lost, and resolves (RECORD=1)
 	@$(CLEW) alerts
 
 leaks: run-packages ## 50 requests at once: does a line have another's ID?

@@ -8,15 +8,18 @@ import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from fakeredis import FakeRedis
 from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from clew.monitor import dashboard, figures, prometheus
+from clew.core.errors import ClewError
+from clew.monitor import dashboard, figures, prometheus, recorded
 from clew.monitor.prometheus import Receiver, Sample
 from clew.show import metrics as shown_metrics
+from clew.show import panels
 from taskqueue import broker, metrics
 from taskqueue.reliability import intake, keys
 
@@ -200,6 +203,48 @@ def test_each_figure_of_the_table_is_one_that_is_recorded_or_exported() -> None:
     for query in figures.ONE.values():
         name = query.removeprefix("max(").split("{")[0].rstrip(")")
         assert f"record: {name}\n" in recorded or name in exported, name
+
+
+class Ranges:
+    """A Prometheus that answers each query over time with one series."""
+
+    def __init__(self, values: list[tuple[float, float]]) -> None:
+        self.values = values
+
+    def query_range(self, query: str, *times: float) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        return [({"hop": "<routes>", "verdict": "kept"}, self.values)]
+
+
+def test_what_a_panel_shows_is_kept_with_its_legends_and_without_what_is_no_number() -> None:
+    found = recorded.panels(Ranges([(100, 1.23456), (102, float("nan")), (104, 2)]), 100, 104)  # type: ignore[arg-type]
+    assert list(found) == [title for title, _, _ in dashboard.PANELS]
+    assert found["Trail: hand-offs"] == [("<routes> kept", [(0.0, 1.235), (4.0, 2.0)])]
+    with pytest.raises(ClewError, match="'Requests' is empty"):
+        recorded.panels(Ranges([(100, float("nan"))]), 100, 104)  # type: ignore[arg-type]
+
+
+def test_the_recorded_run_has_every_panel_and_names_the_hop_that_loses_the_id() -> None:
+    run = recorded.load()
+    assert list(run["panels"]) == [title for title, _, _ in dashboard.PANELS] and all(run["panels"].values())
+    assert [at for _, at in run["moments"]] == sorted(at for _, at in run["moments"]) and run["pace"] == 1
+    lost = {legend: max(value for _, value in points) for legend, points in run["panels"]["Trail: IDs lost"]}
+    assert run["hop"] == "task-service" and lost["routes"] == 0 and lost["task-service"] == 1
+
+
+def test_a_panels_picture_has_a_line_for_each_series_with_gaps_and_without_markup_of_others() -> None:
+    series = [["<b>", [[0, 0], [2, 1], [10, 0.5]]], ["b", [[0, 0.2]]]]
+    run = {"panels": {"Trail: IDs lost": series}, "moments": [["the alert arrives", 4]]}
+    picture = str(panels.picture("Trail: IDs lost", "percentunit", run))
+    paths = [path.get("d") or "" for path in ElementTree.fromstring(picture).iter("path")  # noqa: S314 - our own
+             if "series" in (path.get("class") or "")]  # fmt: skip
+    assert len(paths) == 4  # each with its sample in the legend
+    assert [paths[0].count(letter) for letter in "ML"] == [2, 1]
+    assert "100 %" in picture and "at the end: &lt;b&gt; 50 %, b 20 %" in picture
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (0.03, 0.05), (1, 1), (1.01, 2), (7, 10), (60, 100)])
+def test_a_scale_ends_at_a_round_number(value: float, top: float) -> None:
+    assert panels.ceiling(value) == top
 
 
 def test_the_dashboards_file_is_what_the_code_says_and_its_panels_do_not_overlap() -> None:

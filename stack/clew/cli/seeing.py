@@ -140,12 +140,13 @@ def reach(stage: str, as_json: bool) -> None:
 
 @click.command()
 @click.option("--pace", type=click.FloatRange(1, 6), default=1, help="So many times shorter windows, for tests.")
+@click.option("--record", envvar="CLEW_RECORD", is_flag=True, help="Keep what the dashboard showed, for the site.")
 @as_json
-def alerts(pace: float, as_json: bool) -> None:
+def alerts(pace: float, record: bool, as_json: bool) -> None:
     """Have an alert fire because IDs are lost, fix the layer, and wait until it is resolved; about four minutes."""
     from clew.monitor import fire
 
-    found = fire.fire(terminal.say, pace)
+    found = fire.fire(terminal.say, pace, record)
     if as_json:
         terminal.data(found)
         return

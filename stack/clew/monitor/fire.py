@@ -12,6 +12,7 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.evidence import client
+from clew.monitor import recorded
 from clew.monitor.prometheus import Alert, Monitor, watching
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Say
@@ -24,8 +25,10 @@ EVERY_SECONDS = 0.05  # one request each
 WAIT_SECONDS = 300
 
 
-def fire(say: Say, pace: float = 1) -> dict[str, Any]:
+def fire(say: Say, pace: float = 1, record: bool = False) -> dict[str, Any]:
     """Have the alert fire on stage 2 and resolve after the fix; return the seconds that each step took.
+
+    With `record`, keep them, and what each panel of the dashboard showed meanwhile, for the site.
 
     Raises:
         ClewError: it did not fire, did not resolve, or names another hop than the one that loses the ID.
@@ -46,11 +49,12 @@ def fire(say: Say, pace: float = 1) -> dict[str, Any]:
                 fixed = time.time()
                 resolved = arrived(monitor, "resolved", fixed)
                 say(f"Fixed; {resolved.at - fixed:.1f} s later the alert is resolved.")
+                panels = recorded.panels(monitor, began, time.time()) if record else {}
         finally:
             lifecycle.down(stack)
     if fired.labels["hop"] != lost_in:
         raise ClewError(f"The alert names {fired.labels['hop']}; the ID is lost in {lost_in}.", "make alerts")
-    return {
+    found = {
         "alert": NAME,
         "hop": fired.labels["hop"],
         "summary": fired.annotations["summary"],
@@ -59,6 +63,13 @@ def fire(say: Say, pace: float = 1) -> dict[str, Any]:
         "resolved_seconds": round(resolved.at - fixed, 1),
         "pace": pace,
     }
+    if record:
+        moments = [
+            ("the alert arrives", fired.at), ("the fixes are in place", fixed), ("the alert is resolved", resolved.at)
+        ]  # fmt: skip
+        kept = [(what, round(at - began, 1)) for what, at in moments]
+        recorded.record({**found, "driver": driver.name, "moments": kept, "panels": panels})
+    return found
 
 
 @contextlib.contextmanager

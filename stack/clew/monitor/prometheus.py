@@ -96,6 +96,22 @@ class Monitor:
         answer = self._get("/api/v1/query", {"query": expression})
         return [Sample(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
 
+    def query_range(
+        self, expression: str, since: float, until: float, step: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Return the series of an expression between two times, in seconds since the epoch: labels, and each `step`
+        seconds the time and the value.
+
+        Raises:
+            ClewError: Prometheus does not answer, or refuses the expression.
+        """
+        wanted = {"query": expression, "start": str(since), "end": str(until), "step": str(step)}
+        answer = self._get("/api/v1/query_range", wanted)
+        return [
+            (one["metric"], [(float(at), float(value)) for at, value in one["values"]])
+            for one in answer["data"]["result"]
+        ]
+
     def exemplars(self, expression: str, since: float) -> list[dict[str, str]]:
         """Return the labels of the exemplars of a histogram since a time, in seconds since the epoch."""
         wanted = {"query": expression, "start": str(since), "end": str(time.time() + 1)}

@@ -102,7 +102,7 @@ def area(title: str, points: Points, height: float = 90, limits: Sequence[float]
         def y_of(value: float) -> float:
             return bottom - value / most * height
 
-        parts = [_scale(x_of, most, top, bottom)]
+        parts = [scale(x_of, most, top, bottom)]
         if points:
             steps = "".join(f"H{x_of(at):.1f}V{y_of(value):.1f}" for at, value in points)
             first, last = x_of(points[0][0]), x_of(points[-1][0])
@@ -127,7 +127,7 @@ def dots(title: str, points: Points, most: float, height: float = 70, unit: str 
 
     def draw(x_of: Axis, top: float) -> Markup:
         bottom = top + height
-        parts = [_scale(x_of, most, top, bottom, unit)]
+        parts = [scale(x_of, most, top, bottom, unit)]
         parts += [
             Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(
                 x_of(at), bottom - min(value / most, 1.0) * height
@@ -204,7 +204,8 @@ def in_parallel(segments: Iterable[Segment]) -> list[list[Segment]]:
     return found
 
 
-def _scale(x_of: Axis, most: float, top: float, bottom: float, unit: str = "") -> Markup:
+def scale(x_of: Axis, most: float, top: float, bottom: float, unit: str = "") -> Markup:
+    """Return the grid lines of a scale from 0 to `most` with their numbers."""
     suffix = f" {unit}" if unit else ""
     return Markup(
         '<path class="grid" d="M{0} {1:g}H{2}M{0} {3:g}H{2}"/><text class="left" x="{4}" y="{5:g}">{6:g}{7}</text>'

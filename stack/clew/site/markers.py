@@ -18,6 +18,7 @@ from clew.lab.mystery import faults
 from clew.lab.tries import wrong
 from clew.show import svg
 from clew.site import (
+    alerted,
     docstrings,
     drawing,
     drilled,
@@ -226,6 +227,10 @@ class Markers:
     def leaks(self, part: str) -> str:
         """The leak lab's recorded `table`, `example` or `pictures`."""
         return {"table": leaked.table, "example": leaked.example, "pictures": leaked.pictures}[part]()
+
+    def alerts(self, part: str) -> str:
+        """The recorded run of `make alerts`: `table` or `pictures`."""
+        return {"table": alerted.table, "pictures": alerted.pictures}[part]()
 
     def python(self, package: str) -> str:
         """What people import from a package, from its docstrings."""
