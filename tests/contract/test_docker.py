@@ -11,6 +11,7 @@ from up import require
 
 from clew import provision
 from clew.core import processes
+from clew.core.paths import STACK
 from clew.stacks import composefile
 from clew.stacks.composefile import COMPOSE_FILE
 from clew.stacks.stack import Stack, stage_stack
@@ -57,5 +58,18 @@ def test_compose_reads_the_file_as_this_tool_does(tmp_path: Path, forms: bool) -
         minutes, seconds = divmod(int(service.stop_seconds), 60)
         assert other["stop_grace_period"] == (f"{minutes}m" if minutes else "") + f"{seconds}s"
         assert other.get("stop_signal", "SIGTERM") == service.stop_signal
-        assert other["logging"]["options"] == {"max-size": "20m", "max-file": "2"}
+        log = other["logging"]["options"]
+        assert (log["max-size"], log["max-file"]) == ("20m", "2")
     assert not forms or ours["flower"].environment["FORM_NESTED"] == "302"
+
+
+def test_compose_reads_the_log_stores_file() -> None:
+    require("docker")
+    provision.ensure_compose(print)
+    command = ["docker", "compose", "--file", str(STACK / "logstore/compose.yaml"), "config", "--format", "json"]
+    ended = processes.run(command, 60, separate=True)
+    assert ended.code == 0, ended.errors
+    services = json.loads(ended.output)["services"]
+    assert set(services) == {"elasticsearch", "kibana", "setup", "shipper"}
+    for service in services.values():
+        assert all(Path(one["source"]).exists() for one in service.get("volumes", []) if one["target"] == "/etc/clew")

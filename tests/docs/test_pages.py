@@ -38,6 +38,7 @@ PAGES = {
     "seeing": "seeing/",
     "metrics": "seeing/metrics/",
     "hygiene": "seeing/hygiene/",
+    "log-store": "seeing/log-store/",
     "questions": "seeing/questions/",
     "security": "seeing/security/",
     "durable": "durable/",

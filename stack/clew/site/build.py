@@ -18,6 +18,8 @@ SOURCES = (
     "stack/nginx/*.conf",
     "stack/redis/*",
     "stack/prometheus/*.yml",
+    "stack/logstore/*.yaml",
+    "stack/logstore/*.json",
     "stack/compose.yaml",
     "tests/questions/*.py",
     "Makefile",
