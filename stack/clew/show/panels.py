@@ -13,14 +13,14 @@ from clew.monitor.dashboard import PANELS
 from clew.monitor.recorded import STEP_SECONDS
 from clew.show import plot
 
-WIDTH, HEIGHT = 470, 110
+WIDTH, HEIGHT = 380, 110
 COLUMNS, ROW, NUMBERS = 2, 17, 16  # of the legend, and the height of the moments' numbers
 GAP_SECONDS = 1.5 * STEP_SECONDS  # without a value for longer, a line has a gap
 LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # of Okabe and Ito's palette
 DASHES = ("none", "8 3", "2 3")
 UNITS = {"reqps": (1, "/s"), "ops": (1, "/s"), "percentunit": (100, "%"), "s": (1, "s"), "bytes": (2**-20, "MiB")}
 CSS = "\n".join([
-    ".clew .panels {display:grid; gap:18px; grid-template-columns:repeat(auto-fit, minmax(min(100%, 340px), 1fr))}",
+    ".clew .panels {display:grid; gap:18px; grid-template-columns:repeat(auto-fit, minmax(min(100%, 300px), 1fr))}",
     ".clew .plot .series {fill:none; stroke-width:2}",
     f".clew .plot .moment {{stroke:{COLOURS['missing']}; stroke-width:1; stroke-dasharray:3 3}}",
     *(f".clew .plot .colour-{number} {{stroke:{colour}}}" for number, colour in enumerate(LINES)),
