@@ -58,8 +58,8 @@ def test_compose_reads_the_file_as_this_tool_does(tmp_path: Path, forms: bool) -
         minutes, seconds = divmod(int(service.stop_seconds), 60)
         assert other["stop_grace_period"] == (f"{minutes}m" if minutes else "") + f"{seconds}s"
         assert other.get("stop_signal", "SIGTERM") == service.stop_signal
-        log = other["logging"]["options"]
-        assert (log["max-size"], log["max-file"]) == ("20m", "2")
+        labels = "com.docker.compose.project,com.docker.compose.service"
+        assert other["logging"]["options"] == {"max-size": "20m", "max-file": "2", "labels": labels}
     assert not forms or ours["flower"].environment["FORM_NESTED"] == "302"
 
 
