@@ -158,6 +158,13 @@ drill: run-packages ## test a claim (NAME=… ON=stock SEED=7 REPEAT=20 SHORT=1)
 drills: run-packages ## test all claims (ON=stock SHORT=1 RECORD=1)
 	@$(CLEW) drills
 
+# --- past one machine --------------------------------------------------------------------------------------------------
+
+.PHONY: kubernetes
+kubernetes: test-packages ## build and check the Kubernetes manifests
+	@.venv/bin/python -m pytest -q tests/unit/test_kubernetes.py
+	@echo "Checked against the schemas of Kubernetes 1.31, 1.34 and 1.37, never scheduled here: no cluster was available."
+
 # --- the site ----------------------------------------------------------------------------------------------------------
 
 .PHONY: docs docs-build docs-test
@@ -222,7 +229,7 @@ docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs
 
 test-packages:
-	@$(PYTHON) stack/bootstrap.py run watch sql notebooks docs test
+	@$(PYTHON) stack/bootstrap.py run watch sql notebooks docs test delivery
 
 .PHONY: help help-all
 help: ## the main targets
