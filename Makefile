@@ -190,7 +190,7 @@ chromium: # installed only where that needs no password; otherwise pytest says w
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test test-quick mutants lint ladder-check lock clean run-packages watch-packages sql-packages notebook-packages docs-packages test-packages
+.PHONY: test test-quick mutants lint ladder-check lock sbom audit clean run-packages watch-packages sql-packages notebook-packages docs-packages test-packages
 test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
 
@@ -208,6 +208,12 @@ ladder-check: run-packages ## fail if stages 01–04 do not follow from 00 and 0
 
 lock: ## pin the dependencies of pyproject.toml again
 	@sh stack/requirements/lock.sh
+
+sbom: test-packages ## the services' Python packages as CycloneDX, in dist/
+	@.venv/bin/python stack/requirements/sbom.py
+
+audit: test-packages ## known vulnerabilities of the pinned packages
+	@.venv/bin/python stack/requirements/audit.py
 
 clean: ## stop everything, then remove .venv and .clew
 	@if [ -x .venv/bin/python ] && [ -e .venv/made-run ]; then $(CLEW) down all --clean; fi
