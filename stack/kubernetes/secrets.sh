@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes a new password for Redis, in the files that base/shared/kustomization.yaml reads.
+# Makes a new password for each role that stack/redis/users.acl knows, and one for Flower's login, in the files that
+# base/shared/kustomization.yaml reads.
 set -eu
 umask 077
 cd "$(dirname "$0")/base/shared"
-mkdir -p secrets
-password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-printf %s "$password" > secrets/password
-printf %s "redis://:$password@redis-broker:6379/0" > secrets/url
-printf 'user default on >%s ~* &* +@all\n' "$password" > secrets/users.acl
+for file in api/redis-password worker/redis-password flower/redis-password metrics/redis-password operator/redis-password \
+    flower/web-password; do
+    mkdir -p "secrets/${file%/*}"
+    od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"secrets/$file"
+done

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import itertools
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -23,15 +25,16 @@ from clew.ladder import STAGE_LIST
 from clew.stacks import composefile
 from clew.stacks.services import API_SERVERS, FLOWER, NGINX, REDIS, WORKERS
 from clew.stacks.stack import stage_stack
+from taskqueue import web
 from taskqueue.contract import QUEUES
 
 Doc = dict[str, Any]
 VERSIONS = ("1.31.0", "1.34.0", "1.37.0")
 BUILDS = ("base/shared", "base/release", "front", "overlays/blue", "overlays/green", "overlays/keda")
 DEPLOYED = ("base/shared", "front", "overlays/blue", "overlays/green")
-OF_KEDA = {"ScaledObject", "TriggerAuthentication"}
+OF_KEDA = {"ScaledObject"}
 COMPOSE = {NGINX: NGINX, "fastapi-server": API_SERVERS[0], REDIS: REDIS, "celery-worker": WORKERS[0], FLOWER: FLOWER}
-DNS, PROMETHEUS, KEDA, ANYONE = "DNS", "Prometheus", "KEDA", "anyone"
+DNS, PROMETHEUS, ANYONE = "DNS", "Prometheus", "anyone"
 
 
 @pytest.fixture(scope="module")
@@ -122,10 +125,10 @@ def test_a_field_that_does_not_exist_is_found(built: dict[str, list[Doc]]) -> No
         kubernetes_validate.validate(doc, VERSIONS[-1], strict=True)
 
 
-def test_kedas_documents_have_the_fields_that_its_documentation_names(built: dict[str, list[Doc]]) -> None:
-    found = {doc["kind"]: doc for doc in of_kind(built["overlays/keda"], *OF_KEDA)}
-    assert {doc["apiVersion"] for doc in found.values()} == {"keda.sh/v1alpha1"}
-    spec = found["ScaledObject"]["spec"]
+def test_kedas_document_has_the_fields_that_its_documentation_names(built: dict[str, list[Doc]]) -> None:
+    (scaled,) = of_kind(built["overlays/keda"], *OF_KEDA)
+    assert scaled["apiVersion"] == "keda.sh/v1alpha1"
+    spec = scaled["spec"]
     assert spec.keys() <= {
         *("scaleTargetRef", "pollingInterval", "cooldownPeriod", "initialCooldownPeriod", "idleReplicaCount"),
         *("minReplicaCount", "maxReplicaCount", "fallback", "advanced", "triggers"),
@@ -133,15 +136,25 @@ def test_kedas_documents_have_the_fields_that_its_documentation_names(built: dic
     assert spec["scaleTargetRef"].keys() <= {"apiVersion", "kind", "name", "envSourceContainerName"}
     assert spec["fallback"].keys() == {"failureThreshold", "replicas"}
     assert spec["advanced"].keys() <= {"restoreToOriginalReplicaCount", "horizontalPodAutoscalerConfig"}
-    for trigger in spec["triggers"]:
-        assert trigger.keys() == {"type", "metadata", "authenticationRef"}
-        assert trigger["type"] == "redis"
-        assert trigger["metadata"].keys() == {"address", "databaseIndex", "listName", "listLength"}
-        assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA takes nothing else
-        assert trigger["authenticationRef"] == {"name": name_of(found["TriggerAuthentication"])}
-    assert [trigger["metadata"]["listName"] for trigger in spec["triggers"]] == list(QUEUES)
-    (parameter,) = found["TriggerAuthentication"]["spec"]["secretTargetRef"]
-    assert parameter == {"parameter": "password", "name": "redis-access", "key": "password"}
+    (trigger,) = spec["triggers"]
+    assert trigger.keys() == {"type", "metadata"}
+    assert trigger["type"] == "metrics-api"
+    assert trigger["metadata"].keys() == {"url", "valueLocation", "targetValue"}
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())  # KEDA takes nothing else
+
+
+def test_keda_asks_the_front_door_for_a_figure_that_the_api_has(
+    built: dict[str, list[Doc]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scaled,) = of_kind(built["overlays/keda"], "ScaledObject")
+    asked = scaled["spec"]["triggers"][0]["metadata"]
+    (front,) = built["front"]
+    host, path = asked["url"].removeprefix("http://").split("/", 1)
+    assert host == f"{name_of(front)}.{front['metadata']['namespace']}.svc.cluster.local"
+    (route,) = [route for route in web.router.routes if getattr(route, "path", "") == f"/{path}"]
+    monkeypatch.setattr(web.broker, "depths", lambda: dict.fromkeys(QUEUES, 1))
+    monkeypatch.setattr(web.breaker, "waiting", lambda: 7)
+    assert route.endpoint()[asked["valueLocation"]] == 7
 
 
 def test_keda_says_how_many_workers_there_are_and_nothing_else_does(built: dict[str, list[Doc]]) -> None:
@@ -164,18 +177,17 @@ def compose() -> dict[str, composefile.Service]:
 
 
 def own_environment(doc: Doc, docs: list[Doc]) -> dict[str, str]:
-    """Return a container's environment, with the names of a worker and the secrets as in stack/compose.yaml."""
+    """Return a container's environment in the first pod of a StatefulSet of this name."""
     container = container_of(doc)
     maps = {name_of(found): found["data"] for found in of_kind(docs, "ConfigMap")}
     found = {}
     for source in container.get("envFrom", []):
         found |= maps[source["configMapRef"]["name"]]
     for variable in container.get("env", []):
-        origin = variable.get("valueFrom", {})
-        if "fieldRef" in origin:
-            assert origin["fieldRef"] == {"fieldPath": "metadata.name"}
-            found[variable["name"]] = f"{doc['metadata']['name']}-1"  # the first pod of a StatefulSet here
-        elif "secretKeyRef" not in origin:
+        if "valueFrom" in variable:
+            assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+            found[variable["name"]] = f"{name_of(doc)}-1"
+        else:
             found[variable["name"]] = variable["value"].replace("$(SERVICE_NAME)", found.get("SERVICE_NAME", ""))
     return found
 
@@ -186,20 +198,16 @@ def test_a_pod_runs_what_compose_runs(name: str, built: dict[str, list[Doc]], co
     doc, service = workloads(docs)[name], compose[COMPOSE[name]]
     pod, container = pod_of(doc), container_of(doc)
 
-    access = ["--aclfile", "/run/redis/users.acl"] if name == REDIS else []
-    assert container["args"] == [*service.command, *access]
+    assert container["args"] == list(service.command)
     assert container.get("workingDir") == service.working_dir
+    assert own_environment(doc, docs) == service.environment
 
-    described = {key: value for key, value in service.environment.items() if key != "REDIS_URL"}
-    assert own_environment(doc, docs) == described
-    secrets = {
-        variable["name"]: variable["valueFrom"]["secretKeyRef"]
-        for variable in container.get("env", [])
-        if "secretKeyRef" in variable.get("valueFrom", {})
-    }
-    from_compose = {"REDIS_URL": {"name": "redis-access", "key": "url"}} if "REDIS_URL" in service.environment else {}
-    of_probe = {"REDISCLI_AUTH": {"name": "redis-access", "key": "password"}} if name == REDIS else {}
-    assert secrets == from_compose | of_probe
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert {
+        mount["mountPath"]: mount["name"]
+        for mount in container["volumeMounts"]
+        if "secret" in volumes.get(mount["name"], {})
+    } == {folder: volume for folder, volume in service.volumes.items() if volume.startswith("secrets-")}
 
     ports = {port["containerPort"] for port in container["ports"]}
     assert ports == {*service.ports, *service.local_ports}
@@ -207,13 +215,14 @@ def test_a_pod_runs_what_compose_runs(name: str, built: dict[str, list[Doc]], co
     assert pod["terminationGracePeriodSeconds"] == service.stop_seconds + before_stop
 
 
-def test_the_secret_address_is_composes_with_a_password(folder: Path, compose: Any) -> None:
-    secrets = folder / "base/shared/secrets"
-    password = (secrets / "password").read_text()
-    assert len(password) == 48
-    plain = compose[FLOWER].environment["REDIS_URL"]
-    assert (secrets / "url").read_text() == plain.replace("redis://", f"redis://:{password}@")
-    assert (secrets / "users.acl").read_text() == f"user default on >{password} ~* &* +@all\n"
+def test_each_role_of_redis_has_a_secret_with_its_password(deployed: list[Doc]) -> None:
+    roles = set(re.findall(r"^user (\w+) on", (STACK / "redis/users.acl").read_text(), re.MULTILINE))
+    secrets = {name_of(doc): doc["data"] for doc in of_kind(deployed, "Secret")}
+    assert secrets.keys() == {f"secrets-{role}" for role in roles}
+    passwords = {role: base64.b64decode(secrets[f"secrets-{role}"]["redis-password"]) for role in roles}
+    assert {len(password) for password in passwords.values()} == {48}
+    assert len(set(passwords.values())) == len(roles)
+    assert "web-password" in secrets["secrets-flower"]
 
 
 def test_there_are_at_least_as_many_pods_as_compose_has(deployed: list[Doc]) -> None:
@@ -348,7 +357,7 @@ def test_every_name_that_a_pod_refers_to_exists(deployed: list[Doc]) -> None:
 # --- who may connect to whom ------------------------------------------------------------------------------------------
 
 # Of what docs/seeing/security.md lists, what a service needs. With Compose, all containers of a stack reach each other.
-OUTSIDE = {DNS, PROMETHEUS, KEDA, ANYONE}
+OUTSIDE = {DNS, PROMETHEUS, ANYONE}
 NEEDED = {
     *((who, NGINX, 80) for who in OUTSIDE),  # the front door
     *((who, DNS, 53) for who in COMPOSE),
@@ -372,7 +381,6 @@ def connections(docs: list[Doc]) -> set[tuple[str, str, int]]:
     pods |= {
         DNS: ("kube-system", {"k8s-app": "kube-dns"}, {53: "dns"}),
         PROMETHEUS: ("monitoring", {}, {9090: "http"}),
-        KEDA: ("keda", {}, {8080: "http"}),
         ANYONE: ("default", {}, {443: "https"}),
     }
     policies = [doc["spec"] for doc in of_kind(docs, "NetworkPolicy")]
@@ -412,7 +420,6 @@ def connections(docs: list[Doc]) -> set[tuple[str, str, int]]:
 
 def test_only_connections_that_a_service_needs_are_allowed(built: dict[str, list[Doc]]) -> None:
     assert connections([*built["base/shared"], *built["overlays/green"]]) == NEEDED
-    assert connections([*built["overlays/keda"], *built["overlays/green"]]) == NEEDED | {(KEDA, REDIS, 6379)}
     page = (ROOT / "docs/seeing/security.md").read_text()
     assert all(f"| {COMPOSE[target]}:{port} |" in page for _, target, port in NEEDED if target != DNS)
 
@@ -425,12 +432,13 @@ def test_without_the_first_policy_everything_could_reach_flower(built: dict[str,
 # --- the scripts ------------------------------------------------------------------------------------------------------
 
 
-def test_a_password_is_new_each_time_and_nobody_else_may_read_it(folder: Path) -> None:
+def test_passwords_are_new_each_time_and_nobody_else_may_read_them(folder: Path) -> None:
     secrets = folder / "base/shared/secrets"
-    before = (secrets / "password").read_text()
+    files = [path for path in secrets.rglob("*") if path.is_file()]
+    before = [path.read_text() for path in files]
     subprocess.run([folder / "secrets.sh"], check=True)
-    assert (secrets / "password").read_text() != before
-    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets.iterdir()} == {0o600}
+    assert not set(before) & {path.read_text() for path in files}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert "stack/kubernetes/base/shared/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
