@@ -44,6 +44,8 @@ PAGES = {
     "durable": "durable/",
     "claims": "durable/claims/",
     "ledger": "durable/ledger/",
+    "scale": "scale/",
+    "kubernetes": "scale/kubernetes/",
     "architecture": "architecture/",
     "instructors": "instructors/",
     "source": f"source/stages/{LAST.slug}/{ladder.LAYERS[2].file}/",

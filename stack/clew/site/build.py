@@ -20,6 +20,8 @@ SOURCES = (
     "stack/prometheus/*.yml",
     "stack/logstore/*.yaml",
     "stack/logstore/*.json",
+    "stack/kubernetes/**/*.yaml",
+    "stack/kubernetes/*.sh",
     "stack/compose.yaml",
     "tests/questions/*.py",
     "Makefile",
