@@ -40,7 +40,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
 @pytest.mark.parametrize(("seed", "level"), SEEDS)
 def test_a_script_solves_it_from_the_logs(contract_table: list[str], running: Driver, seed: int, level: int) -> None:
     stack = mystery_stack()
-    case = cases.begin(seed, level, name="solver")
+    case = cases.Case(seed, level, None, "solver").save()
+    cases.write(case.faults)
     refresh(stack, running, kill=True)
     found = causes(steps_of(stack, running))
     told = ", ".join(f"{cause} in {hop}" for hop, cause in found.items()) or "nothing is wrong"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from clew.lab.mystery import classroom, guess, probe
 from clew.lab.mystery.draw import LEVELS, draw
 from clew.lab.mystery.faults import BASIC, CAUSES, PROVOKE, RARE, Fault
 from clew.show import classroom as shown
+from clew.stacks import lifecycle
 from clew.stacks import stack as stacks
 from clew.stacks.stack import Stack
 
@@ -37,7 +39,33 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def begin(*faults: Fault, monkeypatch: pytest.MonkeyPatch) -> cases.Case:
     """Begin a mystery with these faults, whatever its seed draws."""
     monkeypatch.setattr(cases, "draw", lambda *_: list(faults))
-    return cases.begin(7, 2, name="Ada")
+    case = cases.Case(7, 2, None, "Ada", 1.0)
+    cases.write(case.faults)
+    return case.save()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note what is done to the mystery's stack, with the texts of its layers at that moment, in place of doing it."""
+    done: list[str] = []
+
+    def note(verb: str) -> Any:
+        def noted(stack: Stack, *_: Any) -> str:
+            paths = [stack.folder / layer.file for layer in ladder.LAYERS]
+            text = "".join(path.read_text() for path in paths if path.exists())
+            done.append(f"{verb} {hashlib.sha256(text.encode()).hexdigest()[:6]}")
+            return "local"
+
+        return noted
+
+    monkeypatch.setattr(lifecycle, "down", note("down"))
+    monkeypatch.setattr(lifecycle, "up", note("up"))
+    return done
+
+
+def typed(*words: str) -> str:
+    """Type a command; return all that it prints."""
+    return CliRunner().invoke(cli, list(words), catch_exceptions=False).output
 
 
 @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.key)
@@ -191,3 +219,80 @@ def test_a_level_without_a_seed_does_not_go_on_with_another_mystery(monkeypatch:
     begin(RARE[0], monkeypatch=monkeypatch)
     with pytest.raises(ClewError, match="needs a SEED"):
         CliRunner().invoke(cli, ["mystery", "--level", "3"], catch_exceptions=False)
+
+
+def test_the_next_mystery_begins_with_all_services_down_and_says_no_file(
+    steps: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed("mystery", "--seed", "1")
+    first = len(steps)
+    said = typed("mystery", "--seed", "2") + capsys.readouterr().err
+    ended, started = steps[first:]
+    assert ended.replace("down", "up") == steps[first - 1], "down comes before another file is written"
+    assert started.startswith("up ") and started != steps[first - 1]
+    assert "all nine services start again" in said and "changed" not in said
+
+
+def test_the_same_seed_goes_on_with_a_mystery_that_is_not_over(steps: list[str], own_folder: Path) -> None:
+    typed("mystery", "--seed", "1", "--name", "Ada")
+    typed("mystery", "--hint")
+    begun = cases.current()
+    file = own_folder / "celery-worker/tasks.py"
+    original = file.read_text()
+    file.write_text("# edited\n")
+    for words in (["--seed", "1"], ["--seed", "1", "--name", "Ada"], []):
+        assert "You go on where you were" in typed("mystery", *words)
+    assert file.read_text() == "# edited\n" and cases.current() == begun and begun.hints == 1
+    typed("mystery", "--reset")
+    assert file.read_text() == original and cases.current() == begun
+    for words in (["--name", "Bob"], ["--faults", "1"], ["--level", "1"]):
+        assert "You go on" not in typed("mystery", "--seed", "1", *words)
+        assert cases.current().hints == 0
+    with pytest.raises(ClewError, match="that was begun is 1, not 9"):
+        typed("mystery", "--seed", "9", "--show")
+
+
+def test_the_clock_starts_when_the_stack_is_up(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ClewError("It does not start.", "make mystery")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "up", fail)
+        with pytest.raises(ClewError, match="does not start"):
+            typed("mystery", "--seed", "1")
+    assert cases.current().started_at == 0.0 and cases.current().to_json()["seconds"] == 0.0
+    typed("mystery")
+    assert cases.current().started_at > 0
+
+
+def test_an_impossible_mystery_ends_nothing(steps: list[str]) -> None:
+    typed("mystery", "--seed", "1")
+    before = [*steps]
+    with pytest.raises(ClewError, match="no level 9"):
+        typed("mystery", "--seed", "2", "--level", "9")
+    assert steps == before and cases.current().seed == 1
+
+
+def test_the_first_finished_score_stays(steps: list[str], tmp_path: Path) -> None:
+    typed("mystery", "--seed", "4", "--name", "Ada")  # nothing is wrong in it
+    assert "100 of 100 points" in typed("guess", "--wrong", "no")
+    file = tmp_path / "scores/Ada-seed-4-level-2.json"
+    first = file.read_bytes()
+    ended = cases.current()
+    assert "100 of 100" in typed("mystery", "--show"), "it is over: giving up changes nothing"
+    typed("mystery", "--hint")
+    assert "This mystery is over" in typed("mystery")
+    assert cases.current() == ended and file.read_bytes() == first
+    assert "this is a replay, which does not count" in typed("mystery", "--seed", "4", "--name", "Ada")
+    assert "0 of 100 points" in (told := typed("guess", "--wrong", "yes"))
+    assert "This was a replay" in told and cases.current().to_json()["replay"] is True
+    assert file.read_bytes() == first
+
+
+def test_each_player_and_each_mystery_has_a_score_of_its_own() -> None:
+    played = [cases.Case(7, 2, None, name) for name in ("Zoë", "Zoé", "x" * 300, "../..")]
+    played += [cases.Case(7, 3, None, "Zoë"), cases.Case(7, 2, 1, "Zoë")]
+    files = [cases.score_path(case) for case in played]
+    assert len({*files}) == 6
+    assert {file.parent for file in files} == {cases.SCORES} and max(len(file.name) for file in files) < 100
+    assert files[5].name == "Zoë-seed-7-level-2-faults-1.json"

@@ -25,17 +25,22 @@ if TYPE_CHECKING:
 @click.option("--name", envvar="CLEW_NAME", help="Who plays, for the score; without it, your login name.")
 @flag("hint", "Show the next hint, which costs 10 points.")
 @flag("show", "Give up: show what is wrong.")
+@flag("reset", "Go on with the files as they were when it began.")
 @as_json
 def mystery(
-    seed: int | None, level: int | None, faults: int | None, name: str | None, hint: bool, show: bool, as_json: bool
-) -> None:
-    """Bring up a stack with something wrong, or with nothing; without a seed, go on with the one that was begun."""
+    seed: int | None, level: int | None, faults: int | None, name: str | None,
+    hint: bool, show: bool, reset: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Bring up a stack with something wrong, or with nothing; one that is not over goes on, and so it does without a
+    seed."""
     from clew.lab.mystery import case as cases
     from clew.lab.mystery import guess as guesses
     from clew.stacks import lifecycle
 
     if hint or show:
         case = cases.current()
+        if seed not in (None, case.seed):
+            raise ClewError(f"The mystery that was begun is {case.seed}, not {seed}.", "make guess")
         if show:
             tell_end(guesses.show(case), as_json)
         else:
@@ -43,16 +48,30 @@ def mystery(
         return
     if seed is None and (level is not None or faults is not None):
         raise ClewError("LEVEL and FAULTS are for a new mystery, which needs a SEED.", "make mystery SEED=7 LEVEL=3")
-    case = cases.current() if seed is None else cases.begin(seed, 2 if level is None else level, faults, name)
-    lifecycle.up(case.stack, terminal.say)
-    if seed is not None:
-        case = cases.restart_clock(case)
+    level = 2 if level is None else level
+    begun = cases.current() if seed is None else cases.unfinished(seed, level, faults, name)
+    case = begun or cases.Case(int(seed or 0), level, faults, name or cases.login_name())
+    if begun and not reset:
+        lifecycle.up(case.stack, terminal.say)
+    else:
+        cases.bring_up(case, terminal.say)
+    case = cases.start_clock(case)
+    score = cases.score_path(case)
     if as_json:
-        terminal.data(
-            {"seed": case.seed, "level": case.level, "url": case.stack.url, "folder": case.stack.shown_folder}
-        )
+        terminal.data({
+            "seed": case.seed, "level": case.level, "url": case.stack.url, "folder": case.stack.shown_folder,
+            "resumed": begun is not None, "replay": score.exists(),
+        })  # fmt: skip
         return
-    words.begin(case.seed, case.level, case.stack.url, case.stack.shown_folder, [layer.file for layer in ladder.LAYERS])
+    files = [layer.file for layer in ladder.LAYERS]
+    notes = []
+    if case.ended is not None:
+        notes = ["This mystery is over: make guess tells how it ended."]
+    elif begun:
+        notes = [f"You go on where you were: {'' if reset else 'your edits, '}your hints and the clock stay."]
+    if case.ended is None and score.exists():
+        notes += [f"You have a score for it already, in {shown(score)}: this is a replay, which does not count."]
+    words.begin(case.seed, case.level, case.stack.url, case.stack.shown_folder, files, notes)
 
 
 def tell_hint(case: Case, as_json: bool) -> None:
@@ -113,7 +132,8 @@ def tell_end(case: Case, as_json: bool) -> None:
         terminal.data({**found, "was": [fault.key for fault in case.faults], "saved": shown(path)})
         return
     words.end([(fault.hop, fault.seen, shown(case.stack.folder / fault.layer.file)) for fault in case.faults], found)
-    terminal.out.print(f"Saved as {shown(path)}", markup=False)
+    replayed = "This was a replay, which does not count. Your score is that of the first time, saved as"
+    terminal.sentence(f"{replayed if case.replay else 'Saved as'} {shown(path)}")
     terminal.next_step(f"make mystery SEED={case.seed + 1} LEVEL={case.level}, or make down")
 
 

@@ -15,6 +15,7 @@ TOOLS = (
     ("search nine logs", "make mystery logs ID=MY-TRACE-123, or SERVICE=celery-worker-2"),
     ("open a message", "make mystery message"),
     ("a hint (10 points)", "make mystery HINT=1"),
+    ("your edits undone", "make mystery RESET=1"),
     ("give up", "make mystery SHOW=1"),
 )
 QUESTIONS = {
@@ -25,12 +26,14 @@ QUESTIONS = {
 }
 
 
-def begin(seed: int, level: int, url: str, folder: str, files: Sequence[str]) -> None:
+def begin(seed: int, level: int, url: str, folder: str, files: Sequence[str], notes: Sequence[str] = ()) -> None:
     """Print what the mystery is and what a learner has."""
     sentence(
         f"Mystery {seed}, level {level}. Nine services run at {url}, as on stage 5. With some of these stacks "
         "something is wrong, with some nothing. You have the logs and requests of your own."
     )
+    for note in notes:
+        sentence(note)
     out.print()
     width = max(len(name) for name, _ in TOOLS)
     for name, command in TOOLS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import re
@@ -16,6 +17,8 @@ from clew.core.files import write_whole
 from clew.core.paths import ROOT
 from clew.lab.mystery.draw import draw
 from clew.lab.mystery.faults import Fault
+from clew.stacks import lifecycle
+from clew.stacks.drivers import Say
 from clew.stacks.stack import Stack, mystery_stack
 
 DIGIT = 7  # of the stack's ports
@@ -28,19 +31,21 @@ SCORES = ROOT / "try" / "scores"
 
 @dataclass(frozen=True)
 class Case:
-    """A mystery. `count` is how many faults were asked for, None for as many as the level has. `steps` tells which were
-    guessed right; `fixes` counts the fixes that did not work, `ended` is when all was over, in seconds since the epoch.
+    """A mystery. `count` is how many faults were asked for, None for as many as the level has. `started_at` is when its
+    stack was first up, 0 before, `ended` when all was over, both in seconds since the epoch. `steps` tells which were
+    guessed right; `fixes` counts the fixes that did not work. The score of a `replay` does not count.
     """
 
     seed: int
     level: int
     count: int | None
     name: str
-    started_at: float
+    started_at: float = 0.0
     hints: int = 0
     fixes: int = 0
     steps: dict[str, bool | None] = field(default_factory=lambda: dict.fromkeys(STEPS))
     ended: float | None = None
+    replay: bool = False
 
     @property
     def faults(self) -> list[Fault]:
@@ -75,11 +80,12 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """Return the score as it is handed in: who, which mystery, how long, what was right."""
+        end = self.ended or time.time()
         return {
-            "format": FORMAT, "name": self.name, "seed": self.seed, "level": self.level, "faults": len(self.faults),
-            "started_at": round(self.started_at, 3),
-            "seconds": round((self.ended or time.time()) - self.started_at, 1),
-            "hints": self.hints, "steps": dict(self.steps), "score": self.score,
+            "format": FORMAT, "name": self.name, "seed": self.seed, "level": self.level, "asked_for": self.count,
+            "faults": len(self.faults), "started_at": round(self.started_at, 3),
+            "seconds": round(end - (self.started_at or end), 1),
+            "hints": self.hints, "steps": dict(self.steps), "score": self.score, "replay": self.replay,
         }  # fmt: skip
 
     def save(self) -> Case:
@@ -87,16 +93,19 @@ class Case:
         return self
 
     def end(self) -> Case:
-        """Stop the clock, and write the score into a file."""
-        over = replace(self, ended=time.time()).save()
-        write_whole(score_path(over), json.dumps(over.to_json(), indent=1) + "\n")
+        """Stop the clock, and write the score into a file. A score that is there stays: then this was a replay."""
+        path = score_path(self)
+        over = replace(self, ended=time.time(), replay=path.exists()).save()
+        if not over.replay:
+            write_whole(path, json.dumps(over.to_json(), indent=1) + "\n")
         return over
 
 
 def score_path(case: Case) -> Path:
-    """Return where the score of a mystery is written."""
-    who = re.sub(r"[^A-Za-z0-9_-]+", "-", case.name).strip("-") or "unknown"
-    return SCORES / f"{who}-seed-{case.seed}-level-{case.level}.json"
+    """Return where the score of a player for a mystery is written."""
+    who = re.sub(r"[^\w-]+", "-", case.name).strip("-")[:60] or "unknown"
+    asked_for = "" if case.count is None else f"-faults-{case.count}"
+    return SCORES / f"{who}-seed-{case.seed}-level-{case.level}{asked_for}.json"
 
 
 def next_hint(case: Case) -> str:
@@ -108,24 +117,40 @@ def next_hint(case: Case) -> str:
     return f"Hint {shown} of {len(hints)}: {hints[shown - 1]}"
 
 
-def restart_clock(case: Case) -> Case:
-    """Start the clock now, when the stack is up."""
-    return replace(case, started_at=time.time()).save()
+def start_clock(case: Case) -> Case:
+    """Start the clock, when the stack is up for the first time."""
+    return case if case.started_at else replace(case, started_at=time.time()).save()
 
 
 def _note() -> Path:
     return mystery_stack().state / "case.json"
 
 
-def begin(seed: int, level: int, count: int | None = None, name: str | None = None) -> Case:
-    """Write the folder of a mystery, over that of the one before, and start its clock.
+def unfinished(seed: int, level: int, count: int | None, name: str | None) -> Case | None:
+    """Return the mystery that is being solved, if it is this one, of the same player, and not over."""
+    with contextlib.suppress(ClewError):
+        case = current()
+        if case.ended is None and (seed, level, count, name or case.name) == (
+            case.seed, case.level, case.count, case.name
+        ):  # fmt: skip
+            return case
+    return None
+
+
+def bring_up(case: Case, say: Say) -> None:
+    """Start all nine services with the files of a mystery, also those that would not need it: neither a message nor a
+    log line may tell what differs from the mystery before.
 
     Raises:
-        ClewError: there is no such level, or not so many faults on it.
+        ClewError: there is no such level, or not so many faults on it; the stack does not end or start.
     """
-    case = Case(seed, level, count, name or login_name(), time.time())
-    write(case.faults)
-    return case.save()
+    faults = case.faults  # before anything ends
+    with lifecycle.reserved(case.stack):
+        if lifecycle.down(case.stack):
+            say("The mystery stack was up; all nine services start again.")
+        write(faults)
+        case.save()
+        lifecycle.up(case.stack, say)
 
 
 def write(faults: list[Fault]) -> None:

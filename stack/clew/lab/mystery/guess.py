@@ -100,7 +100,9 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
 
 
 def show(case: Case) -> Case:
-    """Give up: what is left to guess counts as wrong."""
+    """Give up: what is left to guess counts as wrong. A mystery that is over stays as it is."""
+    if case.ended is not None:
+        return case
     steps: dict[str, bool | None] = {step: bool(case.steps[step]) for step in STEPS}
     return replace(case, steps=steps).end()
 
