@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from click.testing import CliRunner
 from clew import ladder
 from clew.cli import cli
 from clew.core.errors import ClewError
+from clew.evidence import client
 from clew.lab.mystery import case as cases
 from clew.lab.mystery import classroom, guess, probe
 from clew.lab.mystery.draw import LEVELS, draw
@@ -22,6 +26,7 @@ from clew.show import classroom as shown
 from clew.stacks import lifecycle
 from clew.stacks import stack as stacks
 from clew.stacks.stack import Stack
+from taskqueue.contract import VALID_ID
 
 ALL = (*BASIC, *RARE)
 
@@ -162,17 +167,120 @@ def test_hints_go_from_vague_to_plain_and_cost(monkeypatch: pytest.MonkeyPatch) 
     assert guess.show(case).score == 0
 
 
-def test_a_line_with_another_id_and_an_id_without_a_line_are_wrong() -> None:
-    told = {"t1": "A", "t2": "B"}
-    good = [{"hop": hop, "correlation_id": sent} for hop in ladder.HOPS[:3] for sent in "AB"]
-    of_tasks = [{"hop": "worker", "task_id": task, "correlation_id": sent} for task, sent in told.items()]
-    assert probe.wrong([*good, *of_tasks], told) == []
-    assert probe.wrong([*good[1:], *of_tasks], told) == [probe.Wrong("nginx", "A", None)]
-    assert probe.wrong([*good[1:], *of_tasks], told, {"A"}) == [], "it went past nginx"
+class Simulated:
+    """A stack of one Python function for each layer: from the ID that it is given to the one that it hands on.
+
+    `silent` is a hop without log lines, `answered` what becomes of the ID in the answer, `status` how tasks end.
+    """
+
+    def __init__(
+        self, layers: dict[str, Any] | None = None, silent: str = "", answered: Any = None, status: str = "SUCCESS"
+    ) -> None:
+        self.layers = {"nginx": valid_or_new} | (layers or {})
+        self.silent, self.answered, self.status = silent, answered, status
+        self.texts: dict[str, list[str]] = {}
+        self.count = itertools.count()
+
+    def logs(self, since: float | None = None) -> dict[str, list[str]]:
+        return self.texts
+
+    def send(
+        self, stack: Stack, sent_id: str, body: dict[str, Any], service: str = "", header: bool = True
+    ) -> client.Answer:
+        task_id = f"t{next(self.count)}"
+        given: Any = sent_id if header else ""
+        answered = ""
+        for hop in ladder.HOPS[0 if "nginx" in service else 1 :]:
+            given = self.layers.get(hop, lambda found, body: found)(given, body)
+            answered = answered or given or ""
+            fields = {"task_id": task_id} if hop in probe.HOPS_WITH_TASK else {}
+            for message in ("START", "COMPLETE") if hop == "worker" else ("Handing on",):
+                if hop != self.silent:
+                    self.line(
+                        hop=hop if message != "COMPLETE" else None, correlation_id=given, message=message, **fields
+                    )
+        answered = self.answered(answered) if self.answered else answered
+        return client.Answer(sent_id if header else "", 0.0, 1.0, 201, answered, {"task_id": task_id})
+
+    def line(self, **fields: Any) -> None:
+        line = {"ts": time.time(), **fields, "message": f"x {fields['message']}"}
+        self.texts.setdefault("celery-worker-1", []).append(json.dumps(line))
+
+
+def valid_or_new(found: str, body: Any = None) -> str:
+    return found if VALID_ID.fullmatch(found) else uuid.uuid4().hex
+
+
+def probed(stack: Simulated, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Probe a simulated stack; return the places in which something is wrong."""
+    monkeypatch.setattr(client, "send", stack.send)
+    monkeypatch.setattr(client, "result", lambda *_: {"status": stack.status, "error": "broken"})
+    monkeypatch.setattr(probe, "LINES_SECONDS", 0)
+    return {one.hop for one in probe.probe(cases.mystery_stack(), stack)}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("broken", "where"),
+    [
+        ({}, set()),
+        ({"layers": {"nginx": lambda found, body: valid_or_new(found)[:64]}}, {"nginx"}),
+        ({"layers": {"routes": lambda found, body: found[:127]}}, {"routes"}),
+        ({"layers": {"nginx": lambda found, body: valid_or_new(found.replace("_", " "))}}, {"nginx"}),
+        ({"layers": {"nginx": lambda found, body: found}}, {"answer"}),
+        ({"layers": {"nginx": lambda found, body: found or valid_or_new("")}}, {"answer"}),
+        ({"layers": {"nginx": lambda found, body: found if VALID_ID.fullmatch(found) else "none"}}, {"answer"}),
+        ({"layers": {"routes": lambda found, body: found if "Mystery" in found else None}}, {"routes"}),
+        ({"layers": {"worker": lambda found, body: None if body["task_type"] == "stress_test" else found}}, {"worker"}),
+        ({"layers": {"queue-service": lambda found, body: found.lower()}}, {"queue-service"}),
+        ({"layers": {"nginx": lambda found, body: uuid.uuid4().hex}}, {"nginx"}),
+        ({"answered": lambda found: uuid.uuid4().hex}, {"nginx", "answer"}),
+        ({"answered": lambda found: ""}, {"answer"}),
+        *(({"silent": hop}, {hop}) for hop in ladder.HOPS),
+    ],
+)
+def test_the_probe_knows_a_fix_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], where: set[str]
+) -> None:
+    assert probed(Simulated(**broken), monkeypatch) == where
+
+
+def test_tasks_that_fail_are_no_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ClewError, match="ended as FAILURE: broken"):
+        probed(Simulated(status="FAILURE"), monkeypatch)
+
+
+def test_of_a_request_the_first_place_is_told() -> None:
+    sent = [probe.Sent("A", "A", "t1"), probe.Sent("B", "B", "t2")]
+    good = [{"hop": hop, "correlation_id": one.sent} for hop in ladder.HOPS[:3] for one in sent]
+    queued = [{"hop": "queue-service", "task_id": one.task_id, "correlation_id": one.sent} for one in sent]
+    of_tasks = [{"hop": "worker", "task_id": one.task_id, "correlation_id": one.sent} for one in sent]
+    assert probe.wrong([*good, *queued, *of_tasks], sent) == []
+    assert list(map(str, probe.wrong([*good[1:], *of_tasks], sent))) == [
+        "nginx: no line has A", "queue-service: no line has B",
+    ]  # fmt: skip
     swapped = [{**of_tasks[0], "correlation_id": "B"}, {**of_tasks[1], "correlation_id": None}]
-    assert [str(one) for one in probe.wrong([*good, *swapped], told)] == [
+    assert list(map(str, probe.wrong([*good, *queued, *swapped], sent))) == [
         "worker: A became B", "worker: B became no ID",
     ]  # fmt: skip
+    retried = [*of_tasks, {**of_tasks[1], "correlation_id": None}]
+    assert list(map(str, probe.wrong([*good, *queued, *retried], sent))) == ["worker: B became no ID"]
+    assert str(probe.Wrong("answer", "", "")) == "a request with no ID was answered with no ID"
+
+
+def test_a_fix_without_an_edit_costs_nothing(monkeypatch: pytest.MonkeyPatch, own_folder: Path) -> None:
+    case = begin(RARE[0], RARE[6], monkeypatch=monkeypatch)
+    case = replace(case, steps={**case.steps, "detect": True, "localise": False, "cause": True}).save()
+    monkeypatch.setattr(guess, "running_driver", lambda stack: None)
+    with pytest.raises(ClewError, match=r"Nothing was changed: the files in .* This cost nothing") as refused:
+        typed("guess", "--fix")
+    assert refused.value.next_step == guess.HOW["fix"] and cases.current() == case
+    file = own_folder / RARE[0].layer.file
+    file.write_text(file.read_text() + "\n")
+    with pytest.raises(ClewError, match="is not up"):
+        typed("guess", "--fix")
+    file.unlink()
+    with pytest.raises(ClewError, match=r"There is no file .*nginx\.conf any more"):
+        typed("guess", "--fix")
 
 
 def score(**fields: Any) -> dict[str, Any]:

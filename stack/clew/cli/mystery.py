@@ -108,7 +108,7 @@ def guess(wrong: str | None, layer: str | None, cause: str | None, fix: bool, as
         case, said = guesses.cause(case, cause)
     elif fix:
         case, found, said = guesses.fix(case, terminal.say)
-        lines = sorted({str(one) for one in found})[:5]
+        lines = sorted({str(one) for one in found}, key=len)[:5]
     if as_json:
         terminal.data({"said": said, "steps": case.steps, "next": case.next_step, "over": case.ended is not None})
         return

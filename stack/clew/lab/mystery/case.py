@@ -14,7 +14,7 @@ from typing import Any
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.files import write_whole
-from clew.core.paths import ROOT
+from clew.core.paths import ROOT, shown
 from clew.lab.mystery.draw import draw
 from clew.lab.mystery.faults import Fault
 from clew.stacks import lifecycle
@@ -159,6 +159,20 @@ def write(faults: list[Fault]) -> None:
     ladder.write_mix(ladder.FIXED.mix, folder, DIGIT)
     for fault in faults:
         (folder / fault.layer.file).write_text(fault.text())
+
+
+def untouched(case: Case) -> bool:
+    """Tell whether the files of the five layers are as they were when the mystery began.
+
+    Raises:
+        ClewError: one is missing.
+    """
+    texts = {layer.file: ladder.source(layer, fixed=True).read_bytes() for layer in ladder.LAYERS}
+    texts |= {fault.layer.file: fault.text().encode() for fault in case.faults}
+    for path in (case.stack.folder / file for file in texts):
+        if not path.is_file():
+            raise ClewError(f"There is no file {shown(path)} any more.", "make mystery RESET=1")
+    return all((case.stack.folder / file).read_bytes() == text for file, text in texts.items())
 
 
 def current() -> Case:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.lab.edited import run_edited
+from clew.lab.mystery import case as cases
 from clew.lab.mystery.case import STEPS, Case
 from clew.lab.mystery.faults import CAUSES
 from clew.lab.mystery.probe import Wrong, probe
@@ -79,9 +80,13 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
     """Run the files as they are now, and probe what they do. A fix that does not work may be tried again.
 
     Raises:
-        ClewError: another step comes next, the mystery's stack is not up, or does not come back with these files.
+        ClewError: another step comes next, nothing was changed, a file is missing, the mystery's stack is not up, or
+            does not come back with these files. None of these costs points.
     """
     require_step(case, "fix")
+    if cases.untouched(case):
+        changed = f"Nothing was changed: the files in {case.stack.shown_folder} are as they were when it began."
+        raise ClewError(f"{changed} This cost nothing.", HOW["fix"])
     running = running_driver(case.stack)
     if running is None:
         raise ClewError("The mystery's stack is not up.", "make mystery")
@@ -94,7 +99,7 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
             raise ClewError(error.message, HOW["fix"]) from None
     if found:
         after = replace(case, fixes=case.fixes + 1).save()
-        return after, found, f"Not fixed yet: {len(found)} log lines do not have their own request's ID."
+        return after, found, f"Not fixed yet. Requests without their own ID at every hop: {len(found)}."
     after = _graded(case, "fix", True).end()
     return after, [], "Fixed: every hop hands on every request's own ID."
 
