@@ -15,10 +15,8 @@ from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
 from clew.show import terminal
-from clew.stacks.stack import on_these_ports
+from clew.show.commands import with_ports
 
-OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess"
-STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
 GROUPS = (stage, operate, seeing, many, drills, leaks, tries, mystery)
 
 
@@ -81,14 +79,6 @@ def fail(error: ClewError, exit_code: int = 1) -> int:
         discard_output()
     terminal.error(ClewError(error.message, next_step))
     return exit_code
-
-
-def with_ports(command: str) -> str:
-    """Return a command to type, with CLEW_PORTS where it concerns a stack and the ports are not the default ones."""
-    try:
-        return on_these_ports(command) if command.startswith(STACK_COMMANDS) else command
-    except ClewError:  # CLEW_PORTS itself is wrong, and the message is about that
-        return command
 
 
 def discard_output() -> None:

@@ -13,6 +13,7 @@ from clew.core.errors import ClewError
 from clew.core.paths import STATE, shown
 from clew.show import mystery as words
 from clew.show import terminal
+from clew.show.commands import with_ports
 
 if TYPE_CHECKING:
     from clew.lab.mystery.case import Case
@@ -79,7 +80,7 @@ def tell_hint(case: Case, as_json: bool) -> None:
     from clew.lab.mystery import case as cases
 
     found = cases.next_hint(case)
-    terminal.data({"hint": found}) if as_json else terminal.sentence(found)
+    terminal.data({"hint": found}) if as_json else terminal.sentence(with_ports(found))
 
 
 @click.command()

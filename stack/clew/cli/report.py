@@ -7,6 +7,7 @@ from typing import Any
 
 from clew.core.errors import ClewError
 from clew.show import terminal
+from clew.show.commands import with_ports
 
 
 class Reported(ClewError):
@@ -23,7 +24,8 @@ def report(
         ClewError: the problem, once the result is printed.
     """
     if as_json:
-        terminal.data({**value, "problem": problem.message, "next": problem.next_step} if problem else value)
+        told = {"problem": problem.message, "next": with_ports(problem.next_step)} if problem else {}
+        terminal.data({**value, **told})
     else:
         show(value)
     if problem:

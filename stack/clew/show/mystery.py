@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clew.core.marks import BEADS
+from clew.show.commands import with_ports
 from clew.show.terminal import next_step, out, sentence
 
 TOOLS = (
     ("send a request", "make mystery send ID=MY-TRACE-123 TYPE=stress_test"),
     ("several at once", "make mystery send COUNT=12"),
     ("a retried task", "make mystery send TYPE=rehearsal"),
-    ("search nine logs", "make mystery logs ID=MY-TRACE-123, or SERVICE=celery-worker-2"),
+    ("search nine logs", "make mystery logs ID=MY-TRACE-123"),
+    ("logs of a service", "make mystery logs SERVICE=celery-worker-2"),
     ("open a message", "make mystery message"),
     ("a hint (10 points)", "make mystery HINT=1"),
     ("your edits undone", "make mystery RESET=1"),
     ("give up", "make mystery SHOW=1"),
+)
+IDS = (
+    "An ID is 1 to 128 letters, digits, full stops, underscores and hyphens. One that is not is replaced with a new "
+    "one, and that is right."
 )
 QUESTIONS = {
     "detect": "Is something wrong with this stack?",
@@ -33,12 +39,13 @@ def begin(seed: int, level: int, url: str, folder: str, files: Sequence[str], no
         "something is wrong, with some nothing. You have the logs and requests of your own."
     )
     for note in notes:
-        sentence(note)
+        sentence(with_ports(note))
     out.print()
     width = max(len(name) for name, _ in TOOLS)
     for name, command in TOOLS:
-        out.print(f"  {name:<{width}}  {command}", markup=False)
+        out.print(f"  {name:<{width}}  {with_ports(command)}", markup=False)
     out.print()
+    sentence(IDS)
     sentence(f"The files are in {folder}: {', '.join(files)}. You may read them; the logs tell more, and sooner.")
     next_step("make guess")
 

@@ -28,6 +28,7 @@ from clew.core.text import printable
 from clew.evidence.diff import StageDiff
 from clew.evidence.trace import Run, command
 from clew.show import message as messages
+from clew.show.commands import with_ports
 from clew.show.trail import HopWords, present, short_name
 from clew.stacks.services import SERVICES
 
@@ -95,7 +96,7 @@ def data(value: Any) -> None:
 
 
 def next_step(command: str, console: Console | None = None) -> None:
-    (console or out).print(Text("Next: ").append_text(shown(command, "bold")))
+    (console or out).print(Text("Next: ").append_text(shown(with_ports(command), "bold")))
 
 
 def trail(run: Run, console: Console | None = None) -> None:

@@ -63,13 +63,13 @@ class Fault:
 PROVOKE = {
     "replaced": "One request is enough: compare the ID that you sent with the one in the answer.",
     "dropped": "One request is enough: from which hop on has no line its ID?",
-    "cut": "Send an ID as long as they may be, and compare the whole of it.",
+    "cut": "Send the longest ID that is allowed, 128 characters, and compare the whole of it.",
     "lower-case": "Send an ID with capital letters.",
-    "swapped": "Send a dozen requests at once: make mystery send COUNT=12. Whose task has whose ID?",
-    "retry": "Send a task that fails once and is retried: make mystery send TYPE=rehearsal.",
+    "swapped": "Send a dozen requests at once (make mystery send COUNT=12). Whose task has whose ID?",
+    "retry": "Send a task that fails once and is retried (make mystery send TYPE=rehearsal).",
     "one-type": "Send one request of each type.",
     "one-replica": "Send a few requests one after the other, and look at which replica took each.",
-    "reuse": "Send more tasks than there are processes: make mystery send COUNT=24, and look at the workers' lines.",
+    "reuse": "Send more tasks than there are processes (make mystery send COUNT=24), and look at the workers' lines.",
 }
 
 ITEM = '"correlation_id": correlation_id,'

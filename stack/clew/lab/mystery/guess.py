@@ -16,9 +16,9 @@ from clew.stacks import lifecycle
 from clew.stacks.drivers import running_driver
 
 HOW = {
-    "detect": "make guess WRONG=yes, or WRONG=no",
-    "localise": 'make guess LAYER=routes, or several: LAYER="routes worker"',
-    "cause": 'make guess CAUSE=cut, or several: CAUSE="cut retry"',
+    "detect": "make guess WRONG=yes, or make guess WRONG=no",
+    "localise": 'make guess LAYER=routes, or for several make guess LAYER="routes worker"',
+    "cause": 'make guess CAUSE=cut, or for several make guess CAUSE="cut retry"',
     "fix": "make guess FIX=1, once you have edited the file",
 }
 
