@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 
+import click
 import pytest
 
+from clew.cli import cli, main
 from clew.core.paths import ROOT
 from clew.lab.mystery.faults import PROVOKE
 from clew.lab.mystery.guess import HOW
@@ -60,3 +63,61 @@ def test_what_the_mystery_prints_has_the_ports(
 def test_the_verbs_are_those_of_the_makefile() -> None:
     verbs = re.search(r"^VERBS := (.*)$", (ROOT / "Makefile").read_text(), re.M)
     assert verbs and {*verbs[1].split(), "down"} == {*VERBS.split()}
+
+
+PICKY = [
+    (command.name, option)
+    for command in cli.commands.values()
+    for option in command.params
+    if str(option.envvar).startswith("CLEW_") and not isinstance(option.type, click.types.StringParamType | click.Path)
+]
+
+
+def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Type a command that cannot be read; return what it is told to standard error."""
+    monkeypatch.setattr("sys.argv", ["clew", *words])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    return capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.parametrize(("command", "option"), PICKY, ids=lambda it: getattr(it, "name", it))
+def test_after_a_wrong_value_the_same_make_command_is_next(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, option: click.Parameter
+) -> None:
+    variable = str(option.envvar).removeprefix("CLEW_")
+    for other in cli.commands[command].params:
+        if other.envvar:
+            monkeypatch.delenv(str(other.envvar), raising=False)
+    monkeypatch.setenv(str(option.envvar), "maybe")
+    monkeypatch.setenv("CLEW_COMMAND", f"make {command} ")
+    arguments = ["3" for one in cli.commands[command].params if isinstance(one, click.Argument) and one.nargs == 1]
+    told = mistake(monkeypatch, capsys, command, *arguments)
+    assert told.startswith(f"✗ Invalid value for {variable}: 'maybe'")
+    make, name, *given = shlex.split(told.partition("Next: ")[2])
+    assert (make, name) == ("make", command)
+    assert given or type(option.type) is click.types.IntParamType
+    for pair in given:
+        assert pair.startswith(f"{variable}=")
+        option.type.convert(pair.partition("=")[2], option, None)
+
+
+@pytest.mark.usefixtures("usual_ports")
+def test_the_other_values_are_typed_again(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(PICKY) > 15
+    for name, value in {"COMMAND": "make mystery send", "COUNT": "0", "ID": "it's", "TYPE": "stress_test"}.items():
+        monkeypatch.setenv(f"CLEW_{name}", value)
+    told = mistake(monkeypatch, capsys, "send", "mystery")
+    assert told.endswith("""Next: make mystery send ID='it'"'"'s' TYPE=stress_test COUNT=1\n""")
+
+
+def test_without_make_the_python_that_has_click_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CLEW_COMMAND", raising=False)
+    monkeypatch.setattr("sys.executable", str(ROOT / ".venv/bin/python"))
+    assert mistake(monkeypatch, capsys, "guess", "--wrong", "maybe").endswith(
+        "Next: .venv/bin/python -m clew guess --help\n"
+    )
+    assert mistake(monkeypatch, capsys, "gues").endswith("Next: .venv/bin/python -m clew --help\n")

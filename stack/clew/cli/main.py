@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from clew.cli import drills, leaks, many, mystery, operate, seeing, stage, tries
+from clew.cli.options import mistyped
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STAGES, shown
@@ -50,10 +51,7 @@ def run() -> int:
     except ClewError as error:
         return fail(error)
     except click.ClickException as error:
-        next_step = "python -m clew --help"
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            next_step = f"{error.ctx.command_path} --help"
-        return fail(ClewError(error.format_message(), next_step), exit_code=2)
+        return fail(mistyped(error), exit_code=2)
     except (KeyboardInterrupt, click.Abort):
         return fail(ClewError("Interrupted.", os.environ.get("CLEW_COMMAND") or "make doctor"), exit_code=130)
     except BrokenPipeError:  # whoever reads the output has seen enough
