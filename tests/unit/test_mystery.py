@@ -293,27 +293,47 @@ def test_scores_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("clew.cli.mystery.STATE", tmp_path)
     folder = tmp_path / "handed-in"
     folder.mkdir()
-    for number, fields in enumerate(({}, {"name": "<b>Bob</b>", "score": 90}, {"name": "Cyd", "seconds": 20.0})):
+    for number, fields in enumerate((
+        {"asked_for": 2}, {"name": "<b>Bob</b>", "score": 90}, {"name": "Cyd\udcff", "seconds": 20.0},
+    )):  # fmt: skip
         (folder / f"{number}.json").write_text(json.dumps(score(**fields)))
-    assert [one.name for one in classroom.read([folder])] == ["<b>Bob</b>", "Cyd", "Ada"]
+    assert [one.name for one in classroom.read([folder])[0]] == ["<b>Bob</b>", "Cyd\udcff", "Ada"]
     done = CliRunner().invoke(cli, ["classroom", "--dir", str(folder)], catch_exceptions=False)
     assert "Cyd" in done.output and "1:05" in done.output
     page = (tmp_path / "classroom.html").read_text()
     assert "&lt;b&gt;Bob" in page and "<b>Bob" not in page and "http" not in page
-    assert shown.row(classroom.read([folder])[2])[2:6] == ["● right", "● right", "○ wrong", "–"]
+    row = shown.row(classroom.read([folder])[0][2])
+    assert row[1:6] == ["7, level 2, FAULTS=2", "● right", "● right", "○ wrong", "–"]
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", json.dumps(score(format=2)), json.dumps(score(steps={})), json.dumps(score(score=1000)),
-     json.dumps(score(steps={"detect": "yes", "localise": None, "cause": None, "fix": None}))],
+    ("text", "problem"),
+    [
+        ("", "Expecting value"), ("[]", "not a score"), ("{}", "not a score"),
+        (json.dumps(score(format=2)), "not a score in format 1"), (json.dumps(score(steps={})), "has no 'detect'"),
+        (json.dumps(score(score=1000)), "a number in it"), (json.dumps(score(replay=True)), "replay"),
+        (json.dumps(score(score=float("inf"))), "Infinity is not a number"),
+        (json.dumps(score(seconds=float("nan"))), "NaN is not a number"),
+        (json.dumps(score()).replace("65.0", "1e999"), "a number in it"),
+        (json.dumps(score()).replace('"score": 30', '"score": 1e999'), "infinity"),
+        ('{"format": ' + "[" * 40_000, "nested too deeply"), (json.dumps(score(steps=7)), "subscriptable"),
+        (json.dumps(score(steps={"detect": "yes", "localise": None, "cause": None, "fix": None})), "a step is neither"),
+    ],
 )  # fmt: skip
-def test_a_file_that_is_no_score_is_named(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_score_is_named_and_the_others_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    monkeypatch.setattr("clew.cli.mystery.STATE", tmp_path)
     (tmp_path / "good.json").write_text(json.dumps(score()))
     (tmp_path / "bad.json").write_text(text)
-    with pytest.raises(ClewError, match=r"1 of 2 files are not scores:\n  bad\.json: ") as refused:
-        classroom.read([tmp_path / "good.json", tmp_path / "bad.json"])
-    assert refused.value.next_step
+    (tmp_path / "folder.json").mkdir()
+    done = CliRunner().invoke(cli, ["classroom", str(tmp_path / "good.json"), "--dir", str(tmp_path)])
+    assert isinstance(done.exception, ClewError)
+    first, *named = done.exception.message.splitlines()
+    assert first == "2 of 4 files are not scores, and were left out:"
+    assert named[0].startswith("  bad.json: ") and problem in named[0]
+    assert named[1] == "  folder.json: it is not a file"
+    assert done.output.count("Ada") == 2 and (tmp_path / "classroom.html").read_text().count("Ada") == 2
 
 
 def test_no_scores_at_all(tmp_path: Path) -> None:

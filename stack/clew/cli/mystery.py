@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from clew import ladder
 from clew.cli.options import as_json, flag
+from clew.cli.report import Reported
 from clew.core.errors import ClewError
 from clew.core.paths import STATE, shown
 from clew.show import mystery as words
@@ -148,15 +150,20 @@ def classroom(files: tuple[Path, ...], folder: Path | None, as_json: bool) -> No
     from clew.lab.mystery import classroom as rooms
     from clew.show import classroom as table
 
-    scores = rooms.read([*files, *([folder] if folder else [])] or [cases.SCORES])
+    scores, problems = rooms.read([*files, *([folder] if folder else [])] or [cases.SCORES])
     if as_json:
         terminal.data([vars(score) for score in scores])
-        return
-    table.table(scores)
-    path = STATE / "classroom.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(table.page(scores))
-    terminal.out.print(f"Saved as {shown(path)}", markup=False)
+    elif scores:
+        table.table(scores)
+        path = STATE / "classroom.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(table.page(scores).encode(errors="xmlcharrefreplace"))
+        terminal.out.print(f"Saved as {shown(path)}", markup=False)
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        left_out = f"{len(problems)} of {len(scores) + len(problems)} files are not scores, and were left out:{listed}"
+        again = f"make classroom DIR={shlex.quote(str(folder))}" if folder else "make classroom"
+        raise Reported(left_out, f"{again}, once these files are repaired or removed")
 
 
 COMMANDS = (mystery, guess, classroom)

@@ -32,6 +32,8 @@ def row(score: Any) -> list[str]:
     minutes, seconds = divmod(round(score.seconds), 60)
     steps = [WORDS[score.steps[step]] for step in STEPS]
     mystery = f"{score.seed}, level {score.level}"
+    if score.asked_for is not None:
+        mystery += f", FAULTS={score.asked_for}"
     return [score.name, mystery, *steps, str(score.hints), f"{minutes}:{seconds:02}", str(score.score)]
 
 

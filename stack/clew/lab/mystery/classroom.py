@@ -26,13 +26,15 @@ class Score:
     hints: int
     steps: dict[str, bool | None]
     score: int
+    asked_for: int | None
 
 
-def read(paths: Iterable[Path]) -> list[Score]:
-    """Return the scores of files and of the .json files in folders: the best first, of equal ones the fastest.
+def read(paths: Iterable[Path]) -> tuple[list[Score], list[str]]:
+    """Return the scores of files and of the .json files in folders, the best first, of equal ones the fastest; and for
+    each file that is not a score, its name and what is wrong with it.
 
     Raises:
-        ClewError: there is no file, or one is not a score; all that are not are named.
+        ClewError: there is no file.
     """
     files: list[Path] = []
     for path in paths:
@@ -45,33 +47,41 @@ def read(paths: Iterable[Path]) -> list[Score]:
     for file in files:
         try:
             scores.append(_score(file))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            problems.append(f"{file.name}: {error or type(error).__name__}")
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ClewError(
-            f"{len(problems)} of {len(files)} files are not scores:\n{listed}", "take them away, then make classroom"
-        )
-    return sorted(scores, key=lambda one: (-one.score, one.seconds, one.name))
+        except RecursionError:
+            problems.append(f"{file.name}: it is nested too deeply")
+        except KeyError as error:
+            problems.append(f"{file.name}: it has no {error}")
+        except (OSError, ValueError, TypeError, OverflowError) as error:
+            problems.append(f"{file.name}: {error}")
+    return sorted(scores, key=lambda one: (-one.score, one.seconds, one.name)), problems
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
 
 
 def _score(file: Path) -> Score:
     """Read one file.
 
     Raises:
-        ValueError, TypeError, KeyError, OSError: it is not a score.
+        ValueError, TypeError, KeyError, OverflowError, RecursionError, OSError: it is not a score.
     """
+    if not file.is_file():
+        raise ValueError("it is not a file")
     if file.stat().st_size > MOST_BYTES:
         raise ValueError("it is too big")
-    data: Any = json.loads(file.read_text())
+    data: Any = json.loads(file.read_bytes(), parse_constant=_refuse)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(f"it is not a score in format {FORMAT}")
+    if data.get("replay"):
+        raise ValueError("it is of a replay, which does not count")
+    asked_for = data.get("asked_for")
     steps = {step: data["steps"][step] for step in STEPS}
     if not all(found in (True, False, None) for found in steps.values()):
         raise ValueError("a step is neither right nor wrong")
     score = Score(
         str(data["name"]), int(data["seed"]), int(data["level"]), int(data["faults"]), float(data["seconds"]),
-        int(data["hints"]), steps, int(data["score"]),
+        int(data["hints"]), steps, int(data["score"]), None if asked_for is None else int(asked_for),
     )  # fmt: skip
     if not 0 <= score.score <= 100 or not 0 <= score.seconds < 1e7:
         raise ValueError("a number in it cannot be right")
