@@ -9,7 +9,7 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.lab.edited import run_edited
 from clew.lab.mystery import case as cases
-from clew.lab.mystery.case import STEPS, Case
+from clew.lab.mystery.case import STEPS, TRY_COSTS, Case
 from clew.lab.mystery.faults import CAUSES
 from clew.lab.mystery.probe import Wrong, probe
 from clew.stacks import lifecycle
@@ -99,7 +99,8 @@ def fix(case: Case, on_wait: Callable[[str], None]) -> tuple[Case, list[Wrong], 
             raise ClewError(error.message, HOW["fix"]) from None
     if found:
         after = replace(case, fixes=case.fixes + 1).save()
-        return after, found, f"Not fixed yet. Requests without their own ID at every hop: {len(found)}."
+        told = f"Not fixed yet, {TRY_COSTS} points less. Requests without their own ID at every hop: {len(found)}."
+        return after, found, told
     after = _graded(case, "fix", True).end()
     return after, [], "Fixed: every hop hands on every request's own ID."
 
