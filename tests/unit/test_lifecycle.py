@@ -186,6 +186,22 @@ def test_a_refresh_restarts_what_does_not_run_the_files_on_disk_and_notes_that_i
     assert driver.asked == []
 
 
+def test_a_refresh_starts_what_is_not_running_although_no_file_changed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a file that could not be imported, which was corrected while the services waited for their next start."""
+    driver = FakeDriver(dict.fromkeys(SERVICES, "running"))
+    driver.states.update({API_SERVERS[0]: "stopped", NGINX: "stopped", WORKERS[0]: "paused"})
+    waited: list[str] = []
+    monkeypatch.setattr(ready, "wait_ready", lambda stack, services, *_: waited.extend(services))
+
+    refresh(stack, driver)
+
+    assert driver.asked == [("restart", NGINX, API_SERVERS[0], WORKERS[0])]
+    assert waited == [NGINX, API_SERVERS[0], WORKERS[0]]
+    assert freshness.changed_since_start(stack, driver) == {}
+
+
 @pytest.mark.parametrize(("after", "said"), [(0, True), (100, False)])
 def test_a_long_wait_for_another_command_is_said(
     stack: Stack, after: float, said: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""Restarting the services that run other files than those on disk, and no others."""
+"""Restarting the services that do not run the files on disk, and no others."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def refresh(
 ) -> None:
     """Make a running stack run the files on disk, which the caller has just written; wait until it does.
 
+    A service that is not running is started: its last start may have failed, on files that are right by now.
     A service that ends again and again is given up after `patience` seconds, one that does not get ready after
     `seconds`. With `kill`, workers are not asked to end, which takes seconds: for a stack without tasks under way.
 
@@ -28,7 +29,8 @@ def refresh(
         ClewError: a service did not come back.
     """
     snapshot = Snapshot.of(stack)
-    changed = freshness.changed_since_start(stack, driver, snapshot)
+    stopped = [service for service, state in driver.status().items() if state in ("stopped", "paused")]
+    changed = {**freshness.changed_since_start(stack, driver, snapshot), **{service: [] for service in stopped}}
     for worker in WORKERS if kill else ():
         if worker in changed:
             driver.kill(worker)
