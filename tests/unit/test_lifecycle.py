@@ -189,7 +189,7 @@ def test_a_refresh_restarts_what_does_not_run_the_files_on_disk_and_notes_that_i
 def test_a_refresh_starts_what_is_not_running_although_no_file_changed(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a file that could not be imported, which was corrected while the services waited for their next start."""
+    """As after a file that could not be imported, and was corrected while the services waited for their next start."""
     driver = FakeDriver(dict.fromkeys(SERVICES, "running"))
     driver.states.update({API_SERVERS[0]: "stopped", NGINX: "stopped", WORKERS[0]: "paused"})
     waited: list[str] = []

@@ -79,6 +79,17 @@ def test_a_check_that_was_killed_is_undone_by_the_next_command(own_folder: Path)
     assert (own_folder / "celery-worker/tasks.py").read_text() == "edited by the learner"
 
 
+def test_a_check_under_way_is_left_alone_by_other_commands(own_folder: Path) -> None:
+    work = workspace.prepare(2)
+    with workspace.reserved(), workspace.later_layers_fixed(work):
+        assert workspace.current().next_hint().startswith("Hint 1")
+        assert ladder.mix_of(own_folder) == "10111", "the layers that the check has fixed are still fixed"
+        for command in (lambda: workspace.prepare(3), lambda: workspace.up(work, print)):
+            with pytest.raises(ClewError, match="in use by another command"):
+                command()
+    assert ladder.mix_of(own_folder) == "10000"
+
+
 def test_hints_come_one_after_the_other_and_the_last_one_stays(own_folder: Path) -> None:
     workspace.prepare(5)
     shown = [workspace.current().next_hint() for _ in range(4)]

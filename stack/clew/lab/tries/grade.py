@@ -12,8 +12,7 @@ from clew.evidence.trace import Hop
 from clew.lab.edited import run_edited
 from clew.lab.tries.diagnoses import Finding, diagnose
 from clew.lab.tries.seen import look, open_message
-from clew.lab.tries.workspace import Workspace, driver, later_layers_fixed
-from clew.stacks import lifecycle
+from clew.lab.tries.workspace import Workspace, driver, later_layers_fixed, reserved
 from clew.stacks.drivers import Driver
 
 UNREADABLE = "unreadable"
@@ -48,7 +47,7 @@ def check(work: Workspace, on_first: Callable[[list[Hop]], None] = lambda hops: 
     problem = not_readable(work)
     if problem is not None:
         return problem
-    with lifecycle.reserved(work.stack):
+    with reserved():
         running = driver(work)
         try:
             run_edited(work.stack, running)

@@ -78,7 +78,13 @@ def _kept(number: int) -> Path:
 
 def noted() -> Workspace | None:
     """Return what is being tried; None when nothing is, or when its folder is gone."""
-    put_back()
+    if _put_away().is_dir():  # a check was killed; or it is under way, and then it has the reservation
+        with contextlib.suppress(ClewError), reserved():
+            pass
+    return _noted()
+
+
+def _noted() -> Workspace | None:
     try:
         found = Workspace(**json.loads(_note().read_text()))
         return found if found.file.is_file() else None
@@ -98,6 +104,18 @@ def current() -> Workspace:
     return found
 
 
+@contextlib.contextmanager
+def reserved() -> Iterator[None]:
+    """Keep the working copy for this process in the block; what a killed check has left is put back first.
+
+    Raises:
+        ClewError: another command uses it.
+    """
+    with lifecycle.reserved(try_stack()):
+        put_back()
+        yield
+
+
 def prepare(number: int | str, reset: bool = False) -> Workspace:
     """Make the working copy for a fix; one that is there for the same fix is left as it is, unless `reset`.
 
@@ -105,12 +123,16 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
     layer; a reset keeps it as well, for them to look at.
 
     Raises:
-        ClewError: there is no such layer.
+        ClewError: there is no such layer, or another command uses the working copy.
     """
     if str(number) not in {str(stage.number) for stage in ladder.STAGE_LIST[1:]}:
         raise ClewError(f"There is no fix {number}; the fixes are 1 to {ladder.FIXED.number}.", "make try-3")
-    number = int(number)
-    before = noted()
+    with reserved():
+        return _prepared(int(number), reset)
+
+
+def _prepared(number: int, reset: bool) -> Workspace:
+    before = _noted()
     if before is not None and before.number == number and not reset:
         return before
     if before is not None and before.touched:
@@ -124,10 +146,15 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
 
 
 def write(work: Workspace, text: str) -> None:
-    """Make `text` the layer's file; what a learner wrote there is kept in another file."""
-    if work.touched and work.file.read_text() != text:
-        _keep(work.file, work.number, ".before-notebook")
-    work.file.write_text(text)
+    """Make `text` the layer's file; what a learner wrote there is kept in another file.
+
+    Raises:
+        ClewError: another command uses the working copy.
+    """
+    with reserved():
+        if work.touched and work.file.read_text() != text:
+            _keep(work.file, work.number, ".before-notebook")
+        work.file.write_text(text)
 
 
 def _keep(file: Path, number: int, ending: str) -> None:
@@ -140,9 +167,10 @@ def up(work: Workspace, say: Say) -> Driver:
     """Bring the working copy's nine services up, or make those that run follow its files.
 
     Raises:
-        ClewError: a service did not become ready.
+        ClewError: a service did not become ready, or another command uses the working copy.
     """
-    return lifecycle.up(work.stack, say)[0]
+    with reserved():
+        return lifecycle.up(work.stack, say)[0]
 
 
 def driver(work: Workspace) -> Driver:
