@@ -29,4 +29,6 @@ HOLD_KEY = "workers-hold"
 
 # With a worker's name: its key in Redis while its process lives, whatever it does. The value is the process's own.
 LEASE_KEY = "worker-lease:"
+# The ledger's hashes: accepted tasks, by task ID [task name, kwargs, queue] as JSON; and those that run.
+LEDGER_TASKS_KEY, LEDGER_RUNNING_KEY = "ledger:tasks", "ledger:running"
 DEAD_LETTERS_KEY = "dead-letters"

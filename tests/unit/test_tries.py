@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from clew.core.errors import ClewError
 from clew.evidence.client import Answer
 from clew.lab.tries import diagnoses, grade, workspace
 from clew.lab.tries.hints import HINTS
-from clew.lab.tries.seen import Asked, Seen
+from clew.lab.tries.seen import Asked, Called, Seen, _crowd
 from clew.lab.tries.wrong import WRONG
 from clew.stacks import stack as stacks
+from clew.stacks.services import API_SERVERS, NGINX
 from clew.stacks.stack import Stack
 
 
@@ -119,10 +121,10 @@ def test_wrong_fixes_change_our_file_and_are_named_after_rules() -> None:
     assert all(sum(number == one.number for one in WRONG) >= 4 for number in range(1, 6))
 
 
-def asked(sent: str, task_id: str, answered: str | None = None) -> Asked:
+def asked(sent: str, task_id: str, answered: str | None = None, through: str = NGINX) -> Asked:
     body = {"task_id": task_id}
     answer = Answer(sent, 0.0, 1.0, 201, sent if answered is None else answered, body)
-    return Asked(answer, "calculate_var", state="SUCCESS")
+    return Asked(answer, "calculate_var", through, state="SUCCESS")
 
 
 def line(hop: str, found: str | None, **fields: Any) -> dict[str, Any]:
@@ -154,3 +156,76 @@ def test_an_id_that_was_lost_before_the_layer_is_not_the_layers_fault() -> None:
     seen = Seen(3, [asked("A", "t1")], [line("nginx", "A"), line("routes", None), line("task-service", None)])
     found = diagnoses.diagnose(seen)
     assert found is not None and found.key == "lost_before" and "routes" in found.words
+
+
+CALLER_ID = "try-called"
+
+
+@pytest.mark.parametrize(
+    ("called", "worker", "key"),
+    [
+        (Called(CALLER_ID, ["c1", "c2"], [], ["c1", "c2"]), {"c1": CALLER_ID, "c2": None}, None),
+        (Called(CALLER_ID, ["c1", "c2"], [], ["c1"]), {"c1": CALLER_ID}, "forgotten"),
+        (Called(CALLER_ID, ["c1", None], [], ["c1"]), {"c1": CALLER_ID}, "nothing_returned"),
+        (Called(CALLER_ID, ["c1", "c2"], [], ["c1", "c2"]), {"c1": CALLER_ID, "c2": "stranger"}, "invented"),
+        (Called(CALLER_ID, ["c1", "c2"], [], ["c1", "c2"]), {"c1": CALLER_ID, "c2": CALLER_ID}, "callers_dict"),
+        (Called(CALLER_ID, ["c1", "c2"], [], ["c1", "c2"]), {"c1": None, "c2": None}, "only_in_requests"),
+        (Called(CALLER_ID, [], ["TypeError: no"], []), {}, "caller_failed"),
+    ],
+)
+def test_what_another_caller_of_the_layer_gets_is_judged(
+    called: Called, worker: dict[str, str | None], key: str | None
+) -> None:
+    lines = [line(hop, "A", task_id="t1") for hop in ladder.HOPS]
+    lines += [line("worker", found, task_id=task) for task, found in worker.items()]
+    seen = Seen(4, [asked("A", "t1")], lines, whole=True, called=called)
+    found = diagnoses.diagnose(seen)
+    assert (found.key if found else None) == key
+
+
+@pytest.mark.parametrize(("in_ledger", "key"), [("A", None), (None, "not_in_ledger"), ("B", "not_in_ledger")])
+def test_the_ledgers_entry_must_have_the_id(in_ledger: str | None, key: str | None) -> None:
+    lines = [line(hop, "A", task_id="t1") for hop in ladder.HOPS]
+    found = diagnoses.diagnose(Seen(4, [asked("A", "t1")], lines, whole=True, in_ledger=("A", in_ledger)))
+    assert (found.key if found else None) == key
+
+
+def test_a_task_without_a_message_is_refused_though_a_worker_would_send_it_later() -> None:
+    lines = [line(hop, "A", task_id="t1") for hop in ladder.HOPS]
+    found = diagnoses.diagnose(Seen(4, [asked("A", "t1")], lines, unsent=frozenset({"t1"})))
+    assert found is not None and found.key == "no_message"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fallback", "key"),
+    [
+        (r"[A-Za-z0-9._-]{1,128}", "", None),
+        (r"[^\"]+", "", "too_wide"),
+        (r"[A-z0-9._-]{1,128}", "", "too_wide"),
+        (r"[A-Za-z0-9._-]{1,128}.*", "", "anything_goes"),
+        (r"[A-Za-z0-9._;-]{1,128}", "", "too_wide"),
+        (r"[A-Za-z0-9._-]+", "", "no_limit"),
+        (r"[a-z0-9-]{1,128}", "", "too_narrow"),
+        (r"[A-Za-z0-9._-]{1,64}", "", "too_narrow"),
+        (r"[A-Za-z0-9._-]{1,128}", "no-id", "same_fallback"),
+    ],
+)
+def test_an_nginx_that_keeps_what_it_must_not_is_told_by_the_ids_that_were_sent(
+    pattern: str, fallback: str, key: str | None
+) -> None:
+    requests, lines = [], []
+    for number, (sent_id, body, through) in enumerate(_crowd(1, whole=False)):
+        sent = sent_id or ""
+        kept = sent if re.fullmatch(pattern, sent, re.ASCII) else fallback or f"own-{number}"
+        requests.append(asked(sent, f"t{number}", answered=kept, through=through))
+        lines.append(line("nginx", kept))
+        lines.append({**line("", kept, request_id=kept, method="POST", status_code=201), "service": API_SERVERS[0]})
+        assert body["task_type"]
+    found = diagnoses.diagnose(Seen(1, requests, lines))
+    assert (found.key if found else None) == key
+
+
+def test_a_crowd_meets_one_server_at_the_same_time() -> None:
+    for number in (2, 3, 4):
+        assert {through for _, _, through in _crowd(number, whole=False)} == {API_SERVERS[0]}
+        assert len(_crowd(number, whole=False)) >= 8 <= len(_crowd(number, whole=True))

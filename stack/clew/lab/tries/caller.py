@@ -16,11 +16,11 @@ SAMPLE = {"portfolio_data": {"positions": [{"symbol": "AAPL", "quantity": 10, "p
 
 
 def call(folder: Path, hop: str, sent_id: str) -> dict[str, Any]:
-    """Return the task IDs, and why a call failed, if one did (`errors`)."""
+    """Return what the layer returned to each of the two (`returned`), and why a call failed, if one did (`error`)."""
     sys.path.insert(0, str(folder / "fastapi-app"))
     data = json.loads(json.dumps(SAMPLE))
-    tasks: list[str] = []
-    errors = []
+    returned: list[Any] = []
+    error = ""
     try:
         if hop == "task-service":
             layer = importlib.import_module("services.task_service").create_task
@@ -28,11 +28,11 @@ def call(folder: Path, hop: str, sent_id: str) -> dict[str, Any]:
         else:
             layer = importlib.import_module("services.queue_service").submit_task
             arguments = ("tasks.calculate_var", data, "high")
-        tasks.append(layer(*arguments, correlation_id=sent_id))
-        tasks.append(layer(*arguments))
+        for more in ({"correlation_id": sent_id}, {}):
+            returned.append(layer(*arguments, **more))
     except Exception as problem:  # noqa: BLE001 - a learner's code may raise anything, and it is to be told
-        errors.append(f"{type(problem).__name__}: {problem}")
-    return {"tasks": tasks, "errors": errors}
+        error = f"{type(problem).__name__}: {problem}"
+    return {"returned": [one if isinstance(one, str | None) else repr(one) for one in returned], "error": error}
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clew import ladder
-from clew.lab.tries.seen import UNUSABLE, Asked, Seen
+from clew.lab.tries.seen import Asked, Seen
 from clew.stacks.services import NGINX
+from taskqueue.contract import VALID_ID
 
 Rule = Callable[[Seen], str | None]
 NO_TEXT = ("None", "null", "nil", "undefined", "-")
@@ -66,6 +67,16 @@ def _refusal(seen: Seen) -> str | None:
     return None if asked is None else seen.server_error(asked)
 
 
+def no_message(seen: Seen) -> str | None:
+    if seen.unsent:
+        return (
+            "A task was accepted, and its message is on no queue. It is not lost: a worker notices after some seconds, "
+            "and sends the message from the ledger. That is for accidents; a task's message is sent at once, by "
+            "`send_task`, with the task's own ID."
+        )
+    return None
+
+
 def never_ran(seen: Seen) -> str | None:
     if any(one.accepted and one.state is None for one in seen.asked):
         return "A request was answered 201, and its task never ran. Is it on a queue that the workers read?"
@@ -102,11 +113,54 @@ def no_fallback(seen: Seen) -> str | None:
 
 
 def anything_goes(seen: Seen) -> str | None:
-    if UNUSABLE in seen.handed_on("nginx"):
+    quoted = next((sent for sent in _passed_on(seen) if '"' in sent), None)
+    if quoted:
         return (
-            f"nginx passes on whatever it gets: a request with the ID {UNUSABLE} was logged with just that. It ends up "
+            f"nginx passes on whatever it gets: a request with the ID {quoted} was logged with just that. It ends up "
             "in logs and in other people's searches. Keep letters, digits, dots, dashes and underscores, up to 128 of "
             "them, and replace everything else."
+        )
+    return None
+
+
+def too_wide(seen: Seen) -> str | None:
+    strange = [sent for sent in _passed_on(seen) if not VALID_ID.fullmatch(sent[:128])]
+    if strange:
+        return (
+            f"nginx passes on an ID such as {strange[0]}. A list of what is forbidden forgets something, and a range "
+            "such as A-z has more in it than letters. Name what is allowed, [A-Za-z0-9._-], from the first character "
+            "(^) to the last ($)."
+        )
+    return None
+
+
+def no_limit(seen: Seen) -> str | None:
+    if _passed_on(seen):
+        longest = max(map(len, _passed_on(seen)))
+        return f"An ID of {longest} characters passes. Without a limit, one client fills your logs: 128 is plenty."
+    return None
+
+
+def same_fallback(seen: Seen) -> str | None:
+    counts = Counter(found for found in seen.handed_on("nginx") if found not in (one.sent for one in seen.asked))
+    found, count = counts.most_common(1)[0] if counts else ("", 0)
+    if count > 1:
+        return (
+            f"{count} requests that came without a usable ID all have {found}: who searches for one of them finds all. "
+            "nginx makes a new ID for each request, `$request_id`."
+        )
+    return None
+
+
+def too_narrow(seen: Seen) -> str | None:
+    kept = {*seen.handed_on("nginx"), *seen.received}
+    replaced = [sent for sent in _sent(seen) if sent not in kept]
+    if replaced and len(replaced) < len(_sent(seen)):
+        what = min(replaced, key=len)
+        told = what if len(what) < 100 else f"of {len(what)} characters"
+        return (
+            f"nginx replaces the ID {told}, which does no harm. Not every client sends what yours sends: keep letters, "
+            "large and small, digits, dots, dashes and underscores, up to 128 of them."
         )
     return None
 
@@ -160,7 +214,7 @@ def not_answered(seen: Seen) -> str | None:
 
 def read_again(seen: Seen) -> str | None:
     for one in _past_nginx(seen):
-        if one.wanted not in seen.handed_on("routes"):
+        if not one.sent and one.wanted not in seen.handed_on("routes"):
             return (
                 "A request that came past nginx without an ID was given one on its way in, and your route hands on "
                 "another one, or none. Do not read the header a second time: `correlation_id` has what was decided."
@@ -180,7 +234,7 @@ def in_the_data(seen: Seen) -> str | None:
 
 
 def required(seen: Seen) -> str | None:
-    for error in seen.call_errors:
+    for error in seen.called.errors if seen.called else ():
         if "correlation_id" in error and "missing" in error:
             return (
                 f"A caller that does not know of the ID yet fails now: {error}. In a rollout there is always one: give "
@@ -190,8 +244,29 @@ def required(seen: Seen) -> str | None:
 
 
 def caller_failed(seen: Seen) -> str | None:
-    for error in seen.call_errors:
+    for error in seen.called.errors if seen.called else ():
         return f"Another caller of your layer, a program of its own, fails: {error}."
+    return None
+
+
+def nothing_returned(seen: Seen) -> str | None:
+    if seen.called and len(seen.called.tasks) < len(seen.called.returned):
+        which = "gave no ID" if seen.called.returned[0] else "gave an ID"
+        return (
+            f"Another caller of your layer, which {which}, got nothing back instead of a task ID: it can never ask "
+            "for its result. Return the task ID on every way through the function."
+        )
+    return None
+
+
+def forgotten(seen: Seen) -> str | None:
+    called = seen.called
+    if called and set(called.tasks) - set(called.ran):
+        which = "gave no ID" if called.tasks[0] in called.ran else "gave an ID"
+        return (
+            f"Another caller of your layer, which {which}, got a task ID, and that task never ran. A task without "
+            "an ID is a task all the same: accept it and send it."
+        )
     return None
 
 
@@ -235,7 +310,7 @@ def in_a_header(seen: Seen) -> str | None:
 
 
 def callers_dict(seen: Seen) -> str | None:
-    if seen.called_id in _of_second_call(seen):
+    if seen.called and seen.called.sent_id in _of_second_call(seen):
         return (
             "Another caller handed over the same data twice, first with an ID, then without one. The second task has "
             "the first one's ID: your layer writes into the dictionary of its caller. Write into a copy, "
@@ -254,9 +329,40 @@ def none_as_text(seen: Seen) -> str | None:
     return None
 
 
+def invented(seen: Seen) -> str | None:
+    found = next((found for found in _of_second_call(seen) if found), None)
+    if found:
+        return (
+            f"The task of a caller that gave no ID has {found}, an ID that nobody sent: no other log has it. No ID is "
+            "no ID: leave it out, or hand on None."
+        )
+    return None
+
+
+def only_in_requests(seen: Seen) -> str | None:
+    called = seen.called
+    if called and called.returned[:1] and called.sent_id not in seen.of_task("worker", str(called.returned[0])):
+        return (
+            f"Another caller, a program of its own, gave your layer the ID {called.sent_id}, and its task does not "
+            "have it. Your layer takes the ID from something that only a request through the API fills: take the "
+            "argument."
+        )
+    return None
+
+
+def not_in_ledger(seen: Seen) -> str | None:
+    if seen.in_ledger and seen.in_ledger[0] != seen.in_ledger[1] and not _missing(seen, "worker"):
+        return (
+            "The message has the ID, and the ledger's entry of the task has not. A message is only a hint: when it is "
+            "lost, a worker sends it again from the ledger, without the ID then. Put the ID into `kwargs` above "
+            "`ledger.accept`."
+        )
+    return None
+
+
 def _of_second_call(seen: Seen) -> list[str]:
-    tasks = seen.called["tasks"] if seen.called else []
-    return [found for task in tasks[1:] for hop in ladder.HOPS[3:] for found in seen.of_task(hop, task)]
+    tasks = seen.called.returned[1:] if seen.called else []
+    return [found for task in tasks if task for hop in ladder.HOPS[3:] for found in seen.of_task(hop, task)]
 
 
 # --- worker -----------------------------------------------------------------------------------------------------------
@@ -360,8 +466,13 @@ def _past_nginx(seen: Seen) -> list[Asked]:
 
 
 def _sent(seen: Seen) -> list[str]:
-    """The usable IDs that clients sent through nginx."""
-    return [one.sent for one in seen.asked if one.sent and one.sent != UNUSABLE]
+    """The usable IDs that clients sent."""
+    return [one.sent for one in seen.asked if one.usable]
+
+
+def _passed_on(seen: Seen) -> list[str]:
+    """The IDs that nginx had to replace and did not."""
+    return [one.sent for one in seen.asked if one.sent and not one.usable and one.sent in seen.handed_on("nginx")]
 
 
 def _wanted(seen: Seen, hop: str) -> list[str]:
@@ -373,13 +484,28 @@ def _missing(seen: Seen, hop: str) -> list[str]:
     return [wanted for wanted in _wanted(seen, hop) if wanted not in seen.handed_on(hop)]
 
 
-FIRST: tuple[Rule, ...] = (queue_forgotten, refused, lost_before, never_ran, required, caller_failed, task_failed)
+FIRST: tuple[Rule, ...] = (
+    queue_forgotten,
+    refused,
+    lost_before,
+    required,
+    caller_failed,
+    nothing_returned,
+    no_message,
+    never_ran,
+    forgotten,
+    task_failed,
+)
 OF_LAYER: dict[str, tuple[Rule, ...]] = {
     "nginx": (
         no_line,
         constant,
         no_fallback,
         anything_goes,
+        too_wide,
+        no_limit,
+        same_fallback,
+        too_narrow,
         nobody_sent_it,
         not_logged,
         logged_only,
@@ -388,7 +514,7 @@ OF_LAYER: dict[str, tuple[Rule, ...]] = {
     ),
     "routes": (read_again,),
     "task-service": (in_the_data,),
-    "queue-service": (task_id_taken, celerys_property, overwritten_header, in_a_header, callers_dict),
+    "queue-service": (task_id_taken, celerys_property, overwritten_header, in_a_header, callers_dict, not_in_ledger),
     "worker": (celerys_own, some_tasks, half_the_lines),
 }
 LAST: tuple[Rule, ...] = (
@@ -399,5 +525,7 @@ LAST: tuple[Rule, ...] = (
     made_up,
     nothing_handed_on,
     sometimes,
+    invented,
     not_sent_on,
+    only_in_requests,
 )

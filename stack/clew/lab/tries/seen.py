@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sys
-import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import redis
 from clew import ladder
 from clew.core import processes
 from clew.core.errors import ClewError
 from clew.core.lines import Line
+from clew.core.wait import Deadline
 from clew.evidence import client, logs, message
 from clew.evidence.trace import CLOCK_SLACK, Hop, find_hops
+from clew.lab.exercises import SENT_IDS
+from clew.stacks import ready
 from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.services import API_SERVERS, NGINX, REDIS
 from clew.stacks.stack import Stack
+from taskqueue.contract import FINAL_STATES, HEADER, LEDGER_RUNNING_KEY, LEDGER_TASKS_KEY, QUEUES, VALID_ID
 
 TASK_SECONDS = 8
 LINES_SECONDS = 2
+NO_MESSAGE_SECONDS = 1.5  # a worker sends a message again that is gone, but not as soon as this
 CALLER = Path(__file__).parent / "caller.py"
-UNUSABLE = 'x" injected="yes'
-AT_ONCE = ("calculate_var", "stress_test")  # the types of the two requests that are in flight at the same time
+CROWD, MORE = 8, 40  # requests at the same time to one API server, so that what they share in its process is seen
+AT_ONCE = ("calculate_var", "stress_test")  # their types
 ALONE, WITHOUT_ID = "portfolio_optimization", "monte_carlo_pricing"
+TOO_LATE = "SERVER_ERROR_TOO_LATE"  # of a crowd on a busy machine: says nothing about the layer
+UNACKED = "unacked"  # kombu's hash of the messages that a worker has and did not acknowledge
+Request = tuple[str | None, dict[str, Any], str]  # an ID, None for no header; a body; the service that it is sent to
 
 
 @dataclass(frozen=True)
@@ -57,22 +66,45 @@ class Asked:
     @property
     def wanted(self) -> str:
         """The ID that every layer is to hand on: the client's, or the one that was made for it."""
-        return self.sent if self.sent and self.sent != UNUSABLE else self.answer.answered_id
+        return self.sent if self.usable else self.answer.answered_id
+
+    @property
+    def usable(self) -> bool:
+        return VALID_ID.fullmatch(self.sent) is not None
+
+
+@dataclass(frozen=True)
+class Called:
+    """What another caller of the layer got: it handed over the same data twice, first with `sent_id`, then without an
+    ID. `returned` is what the layer returned to each, `errors` why a call failed, or a task that it led to; `ran` are
+    the tasks that succeeded."""
+
+    sent_id: str
+    returned: list[str | None]
+    errors: list[str]
+    ran: list[str]
+
+    @property
+    def tasks(self) -> list[str]:
+        return [task for task in self.returned if task]
 
 
 @dataclass
 class Seen:
-    """Requests and the log lines of their time. `whole`: the later layers were fixed while they were sent. `called` is
-    what `caller.py` says, `called_id` the ID that it used; `opened` a message as it was on its queue."""
+    """Requests and the log lines of their time. `whole`: the later layers were fixed while they were sent.
+
+    `opened` is a message as it was on its queue, `in_ledger` the sent ID of a request and the ID that its task had in
+    the ledger; `unsent` are the accepted tasks that had no message."""
 
     number: int
     asked: list[Asked]
     lines: list[Line]
     whole: bool = False
     hops: list[Hop] = field(default_factory=list)
-    called: dict[str, Any] | None = None
-    called_id: str = ""
+    called: Called | None = None
     opened: dict[str, Any] | None = None
+    in_ledger: tuple[str, str | None] | None = None
+    unsent: frozenset[str] = frozenset()
 
     @property
     def hop(self) -> str:
@@ -84,17 +116,12 @@ class Seen:
 
     def handed_on(self, hop: str) -> list[str]:
         """Return the IDs of a layer's lines, empty where a line has none."""
-        called = set(self.called["tasks"]) if self.called else set()
+        called = self.called.tasks if self.called else []
         return [str(line.get("correlation_id") or "") for line in self.of(hop) if line.get("task_id") not in called]
 
     def of_task(self, hop: str, task_id: str) -> list[str]:
         """Return the IDs of a layer's lines about one task, empty where a line has none."""
         return [str(line.get("correlation_id") or "") for line in self.of(hop) if line.get("task_id") == task_id]
-
-    @property
-    def call_errors(self) -> list[str]:
-        """Why the other caller failed, or the tasks that it made."""
-        return [str(error) for error in self.called["errors"]] if self.called else []
 
     @property
     def received(self) -> list[str]:
@@ -134,36 +161,36 @@ def fresh_body(task_type: str) -> dict[str, Any]:
 def look(stack: Stack, driver: Driver, number: int, whole: bool = False) -> Seen:
     """Send the requests that show whether layer `number` does its work, wait for their tasks, and read the logs.
 
-    First two requests at the same time, one alone and one without an ID. When the later layers are fixed (`whole`): two
-    at the same time, and what asks the layer in another way than a usual client.
+    First many requests at the same time, one alone and one without an ID. When the later layers are fixed (`whole`):
+    many at the same time, and what asks the layer in another way than a usual client.
 
     Raises:
         ClewError: the stack does not answer.
     """
     began = time.time()
-    answered = _at_once(stack)
-    called_id, called = "", None
+    asked = [one for one in _send(stack, _crowd(number, whole)) if one.answer.body.get("code") != TOO_LATE]
+    called, in_ledger = None, None
     if not whole:
-        alone = client.send(stack, fresh_id(), fresh_body(ALONE))
-        answered += [(alone, ALONE, NGINX)]
-        if number == 1:
-            answered += [(client.send(stack, UNUSABLE, fresh_body(AT_ONCE[0])), AT_ONCE[0], NGINX)]
-        answered += [(client.send(stack, body=fresh_body(WITHOUT_ID), header=False), WITHOUT_ID, NGINX)]
-    if (whole or number == len(ladder.LAYERS)) and number > 2:
-        called_id = fresh_id()
-        called = _called(stack, ladder.HOPS[min(number, 4) - 1], called_id)
+        asked += _send(stack, [(fresh_id(), fresh_body(ALONE), NGINX)])
+        asked += _send(stack, [(None, fresh_body(WITHOUT_ID), NGINX)])
     if whole and number == 2:
-        past = API_SERVERS[0]
-        answered += [(client.send(stack, body=fresh_body(AT_ONCE[0]), service=past, header=False), AT_ONCE[0], past)]
-    asked = [_ended(stack, *one) for one in answered]
-    called_tasks = called["tasks"] if called else []
+        asked += _send(stack, [(None, fresh_body(AT_ONCE[0]), API_SERVERS[0])])
+    if whole and number == 4:
+        slow, in_ledger = _id_in_ledger(stack)
+        asked.append(slow)
+    if (whole or number == len(ladder.LAYERS)) and number > 2:
+        called = _called(stack, ladder.HOPS[min(number, 4) - 1], fresh_id())
+    waiting = [one.task_id for one in asked if one.task_id] + (called.tasks if called else [])
+    deadline = Deadline(TASK_SECONDS)
+    unsent = _without_message(stack, waiting, deadline)
+    states = _states(stack, waiting, Deadline(0) if unsent else deadline)
+    asked = [_with_state(one, states.get(one.task_id, {})) for one in asked]
     if called:
-        called["errors"] += [state["error"] for task in called_tasks if (state := _state(stack, task)).get("error")]
-    ran = [one.task_id for one in asked if one.state == "SUCCESS"] + (
-        [] if called and called["errors"] else called_tasks
-    )
+        called.errors.extend(str(states[task]["error"]) for task in called.tasks if states[task].get("error"))
+        called.ran.extend(task for task in called.tasks if states[task].get("status") == "SUCCESS")
+    ran = [one.task_id for one in asked if one.state == "SUCCESS"] + (called.ran if called else [])
     lines = _lines(driver, began, ran)
-    seen = Seen(number, asked, lines, whole, called=called, called_id=called_id)
+    seen = Seen(number, asked, lines, whole, called=called, in_ledger=in_ledger, unsent=unsent)
     shown = next((one.answer for one in asked if one.task_type == ALONE and one.accepted), None)
     if shown is not None:
         seen.hops = find_hops(lines, shown)[0]
@@ -175,20 +202,113 @@ def open_message(stack: Stack, seen: Seen) -> None:
     seen.opened = message.message(stack, fresh_id(), fresh_body(AT_ONCE[0]))
 
 
-def _at_once(stack: Stack) -> list[tuple[client.Answer, str, str]]:
-    gate = threading.Barrier(len(AT_ONCE))
+def _crowd(number: int, whole: bool) -> list[Request]:
+    """Return requests to send at the same time: to nginx with all kinds of IDs, to any other layer in one server."""
+    if number == 1:
+        sent_ids = [fresh_id(), fresh_id(), *(sent for sent, *_ in SENT_IDS if "\n" not in sent)]
+        return [(sent_id, fresh_body(AT_ONCE[0]), NGINX) for sent_id in sent_ids]
+    bodies = [fresh_body(AT_ONCE[one % 2]) for one in range(CROWD)]
+    if not whole and number < len(ladder.LAYERS):  # the task that takes no time is not in a learner's worker
+        bodies += [client.request_body("rehearsal", {}) for _ in range(MORE)]
+    return [(fresh_id(), body, API_SERVERS[0]) for body in bodies]
 
-    def send(task_type: str) -> tuple[client.Answer, str, str]:
-        body = fresh_body(task_type)
-        gate.wait(client.ANSWER_SECONDS)
-        return client.send(stack, fresh_id(), body), task_type, NGINX
 
-    with ThreadPoolExecutor(len(AT_ONCE)) as clients:
-        return list(clients.map(send, AT_ONCE))
+def _send(stack: Stack, requests: Sequence[Request]) -> list[Asked]:
+    """Send requests so that their last bytes, without which none begins, arrive at the same time.
+
+    Raises:
+        ClewError: the stack does not answer.
+    """
+    with contextlib.ExitStack() as opened:
+        sending = []
+        for sent_id, body, through in requests:
+            connection = HTTPConnection("127.0.0.1", stack.ports[through], timeout=client.ANSWER_SECONDS)
+            sending.append((opened.enter_context(contextlib.closing(connection)), json.dumps(body).encode(), sent_id))
+        try:
+            for connection, content, sent_id in sending:
+                connection.putrequest("POST", "/api/v1/tasks")
+                for name, value in (("Content-Type", "application/json"), ("Content-Length", len(content))):
+                    connection.putheader(name, value)
+                if sent_id is not None:
+                    connection.putheader(HEADER, sent_id.encode())
+                connection.endheaders(content[:-1])
+            began = time.time()
+            for connection, content, _ in sending:
+                connection.send(content[-1:])
+            return [
+                Asked(_answer(connection, sent_id or "", began), body["task_type"], through)
+                for (connection, *_), (sent_id, body, through) in zip(sending, requests, strict=True)
+            ]
+        except (OSError, HTTPException) as error:
+            raise ClewError(f"{stack.title} does not answer: {error or 'no data'}.", stack.command("status")) from None
 
 
-def _called(stack: Stack, hop: str, sent_id: str) -> dict[str, Any]:
-    """Return what the other caller of a layer says; it speaks to the Redis of the stack."""
+def _answer(connection: HTTPConnection, sent_id: str, began: float) -> client.Answer:
+    found = connection.getresponse()
+    text = found.read().decode(errors="replace")
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    body = body if isinstance(body, dict) else {"detail": text[:500]}
+    return client.Answer(sent_id, began, (time.time() - began) * 1000, found.status, found.getheader(HEADER, ""), body)
+
+
+def _id_in_ledger(stack: Stack) -> tuple[Asked, tuple[str, str | None]]:
+    """Send a request whose task takes a while; return it, its ID, and the ID that the task has in the ledger meanwhile.
+
+    Raises:
+        ClewError: Redis does not answer.
+    """
+    sent_id = fresh_id()
+    for seconds in (0.5, 3):  # the task must not end before it is looked at
+        body = client.request_body("rehearsal", {"seconds": seconds})
+        (asked,) = _send(stack, [(sent_id, body, NGINX)])
+        with _redis(stack) as ledger:
+            entry = ledger.hget(LEDGER_TASKS_KEY, asked.task_id)
+        if entry is not None:
+            return asked, (sent_id, json.loads(str(entry))[1].get("correlation_id"))
+    return asked, (sent_id, None)
+
+
+def _without_message(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> frozenset[str]:
+    """Wait until these tasks have left the ledger; return those that have no message: they are accepted, nobody runs
+    them, and nothing is on a queue or with a worker.
+
+    Raises:
+        ClewError: Redis does not answer.
+    """
+    since = time.monotonic()
+    with _redis(stack) as ledger:
+        while tasks and deadline.left:
+            with ledger.pipeline() as pipeline:
+                pipeline.hmget(LEDGER_TASKS_KEY, tasks)
+                pipeline.hmget(LEDGER_RUNNING_KEY, tasks)
+                pipeline.hlen(UNACKED)
+                for queue in QUEUES:
+                    pipeline.llen(queue)
+                entries, owners, *messages = pipeline.execute()
+            if not any(entries):
+                break
+            if any(owners) or any(messages):
+                since = time.monotonic()
+            elif time.monotonic() - since > NO_MESSAGE_SECONDS:
+                return frozenset(task for task, entry in zip(tasks, entries, strict=True) if entry is not None)
+            time.sleep(0.03)
+    return frozenset()
+
+
+@contextlib.contextmanager
+def _redis(stack: Stack) -> Iterator[redis.Redis]:
+    try:
+        with ready.redis_client(stack) as connected:
+            yield connected
+    except redis.RedisError as error:
+        raise ClewError(f"Redis does not answer: {str(error).rstrip('.')}.", stack.command("status")) from None
+
+
+def _called(stack: Stack, hop: str, sent_id: str) -> Called:
+    """Return what the other caller of a layer got; it speaks to the Redis of the stack."""
     login = f"api:{driver_of(stack).password('api')}"
     environment = {"REDIS_URL": f"redis://{login}@127.0.0.1:{stack.ports[REDIS]}/0", "SERVICE_NAME": "another-caller"}
     command = [sys.executable, "-I", str(CALLER), str(stack.folder), hop, sent_id]
@@ -196,23 +316,37 @@ def _called(stack: Stack, hop: str, sent_id: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(result.output.splitlines()[-1])
     except (ValueError, IndexError):
-        return {"tasks": [], "errors": [processes.tail(result.errors, 1)]}
-    return found
+        return Called(sent_id, [], [processes.tail(result.errors, 1)], [])
+    return Called(sent_id, found["returned"], [found["error"]] if found["error"] else [], [])
 
 
-def _ended(stack: Stack, answer: client.Answer, task_type: str, through: str) -> Asked:
-    if answer.status_code != 201:
-        return Asked(answer, task_type, through)
-    state = _state(stack, answer.task_id)
-    return Asked(answer, task_type, through, state.get("status"), str(state.get("error") or ""))
+def _with_state(asked: Asked, state: dict[str, Any]) -> Asked:
+    return replace(asked, state=state.get("status"), error=str(state.get("error") or ""))
 
 
-def _state(stack: Stack, task_id: str) -> dict[str, Any]:
-    """Return a task's final state; nothing when it has none in time."""
+def _states(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> dict[str, dict[str, Any]]:
+    """Return each task's final state; nothing for one that has none in time."""
+    states: dict[str, dict[str, Any]] = {}
+    with contextlib.closing(HTTPConnection("127.0.0.1", stack.port, timeout=client.ANSWER_SECONDS)) as connection:
+        for task in tasks:
+            state = _final_state(connection, task)
+            while state is None and deadline.left:
+                time.sleep(0.03)
+                state = _final_state(connection, task)
+            states[task] = state or {}
+    return states
+
+
+def _final_state(connection: HTTPConnection, task: str) -> dict[str, Any] | None:
+    """Return a task's final state, nothing in it if nobody knows the task; None while it has none."""
     try:
-        return client.result(stack, task_id, TASK_SECONDS)
-    except ClewError:
-        return {}
+        connection.request("GET", f"/api/v1/tasks/{task}")
+        found = connection.getresponse()
+        state: dict[str, Any] = json.loads(found.read())
+    except (OSError, HTTPException, ValueError):
+        connection.close()  # the next request opens it again
+        return None
+    return {} if found.status == 404 else state if state.get("status") in FINAL_STATES else None
 
 
 def _lines(driver: Driver, began: float, succeeded: Sequence[str]) -> list[Line]:

@@ -34,6 +34,7 @@ class Wrong:
         return text
 
 
+VALID = '"~^[A-Za-z0-9._-]{1,128}$"'
 ID_ITEM = '        "correlation_id": correlation_id,\n'
 LOG_ROUTES = 'log_hand_off("routes", arguments)'
 LOG_TASK_SERVICE = 'log_hand_off("task-service", arguments)'
@@ -67,6 +68,10 @@ WRONG: tuple[Wrong, ...] = (
         ("default                     $request_id;", 'default "MY-TRACE-123";'),
         ('    "~^[A-Za-z0-9._-]{1,128}$"  $http_x_request_id;\n', ""),
     )),
+    Wrong(1, "too_wide", "whatever has no quote in it is kept", ((VALID, r'"~^[^\"]+$"'),)),
+    Wrong(1, "no_limit", "no limit of 128 characters", ((VALID, '"~^[A-Za-z0-9._-]+$"'),)),
+    Wrong(1, "too_narrow", "small letters only", ((VALID, '"~^[a-z0-9-]{1,128}$"'),)),
+    Wrong(1, "same_fallback", "one text where there is no ID", (("$request_id;\n    \"~", 'no-id;\n    "~'),)),
     Wrong(2, "made_up", "a new UUID", (
         ("import logging\n", "import logging\nimport uuid\n"), (ID_ITEM, NEW_ID),
     )),
@@ -80,6 +85,10 @@ WRONG: tuple[Wrong, ...] = (
     Wrong(2, "not_sent_on", "logged, and not sent on", (
         (ID_ITEM, ""), (LOG_ROUTES, 'log_hand_off("routes", {**arguments, "correlation_id": correlation_id})'),
     )),
+    Wrong(2, "mixed_up", "a variable of the whole process", (
+        ("    correlation_id = request.state.correlation_id\n",
+         "    global correlation_id\n    correlation_id = request.state.correlation_id\n"),
+    )),
     Wrong(3, "made_up", "a new UUID", (
         ("from typing import Any", "import uuid\nfrom typing import Any"), (ID_ITEM, NEW_ID),
     )),
@@ -92,6 +101,9 @@ WRONG: tuple[Wrong, ...] = (
     Wrong(3, "not_sent_on", "logged, and not sent on", (
         (ID_ITEM, ""),
         (LOG_TASK_SERVICE, 'log_hand_off("task-service", {**arguments, "correlation_id": correlation_id})'),
+    )),
+    Wrong(3, "nothing_returned", "without an ID nothing is returned", (
+        ("    return queue_service", "    if correlation_id:\n        return queue_service"),
     )),
     Wrong(4, "celerys_property", "as Celery's own correlation_id", (
         (INTO_KWARGS, ""), (SEND, f"correlation_id=correlation_id, {SEND}"),
@@ -116,6 +128,23 @@ WRONG: tuple[Wrong, ...] = (
         (INTO_KWARGS, ""),
         ('log_hand_off("queue-service", kwargs,',
          'log_hand_off("queue-service", {**kwargs, "correlation_id": correlation_id},'),
+    )),
+    Wrong(4, "not_in_ledger", "below `ledger.accept`", (
+        (INTO_KWARGS, ""), ("    log_hand_off(", f"{INTO_KWARGS}    log_hand_off("),
+    )),
+    Wrong(4, "no_message", "the message is not sent", (
+        ("    celery_app.send_task(task_name, kwargs=kwargs, task_id=task_id, queue=queue)\n", ""),
+    )),
+    Wrong(4, "forgotten", "a task without an ID is neither accepted nor sent", (
+        ("    ledger.accept", "    if not correlation_id:\n        return task_id\n    ledger.accept"),
+    )),
+    Wrong(4, "invented", "a new UUID where there is no ID", (
+        (INTO_KWARGS, '    kwargs["correlation_id"] = correlation_id or str(uuid.uuid4())\n'),
+    )),
+    Wrong(4, "only_in_requests", "from the request instead of the argument", (
+        ("from taskqueue.reliability import ledger", "from taskqueue.reliability import intake, ledger"),
+        ("    kwargs = dict(task_data)\n",
+         "    kwargs = dict(task_data)\n    correlation_id = intake.current().request_id\n"),
     )),
     Wrong(5, "celerys_own", "Celery's own correlation_id", (
         ("correlation_id=correlation_id):", "correlation_id=self.request.correlation_id):"),
