@@ -70,6 +70,61 @@ def test_nothing_that_was_written_is_lost(own_folder: Path) -> None:
     assert (kept / "queue_service.py.before-notebook").read_text() == "third"
 
 
+def kept(own_folder: Path) -> dict[str, str]:
+    folder = own_folder.with_name("stage-kept")
+    return {path.name: path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_what_is_kept_is_never_overwritten(own_folder: Path) -> None:
+    for text in ("first", "second", "second", "third"):
+        workspace.prepare(3).file.write_text(text)
+        workspace.prepare(3, reset=True)
+    names = [f"task_service.py.before-reset{more}" for more in ("", "-2", "-3")]
+    assert kept(own_folder) == dict(zip(names, ("first", "second", "third"), strict=True))
+
+    work = workspace.current()
+    for text in ("one", "two", "three"):
+        workspace.write(work, text)
+    assert {"one", "two"} <= set(kept(own_folder).values())
+
+
+def test_a_reset_is_not_undone_by_turning_to_another_layer(own_folder: Path) -> None:
+    workspace.prepare(3).file.write_text("mine")
+    workspace.prepare(4)
+    workspace.prepare(3)
+    assert not workspace.prepare(3, reset=True).touched
+    workspace.prepare(4)
+    assert not workspace.prepare(3).touched
+    assert "mine" in kept(own_folder).values()
+
+    workspace.prepare(3).file.write_text("again mine")
+    workspace.prepare(4)
+    assert not workspace.prepare(3, reset=True).touched, "a reset from another layer is one, too"
+    assert "again mine" in kept(own_folder).values()
+
+
+def test_what_was_written_in_another_layers_file_is_kept(own_folder: Path) -> None:
+    workspace.prepare(3)
+    (own_folder / "fastapi-app/api/routes.py").write_text("routes of mine")
+    workspace.prepare(4)
+    assert kept(own_folder) == {"routes.py.before-try-4": "routes of mine"}
+    workspace._note().unlink()  # as after `make clean`, which leaves the folder
+    (own_folder / "celery-worker/tasks.py").write_text("tasks of mine")
+    workspace.prepare(4)
+    assert kept(own_folder)["tasks.py.before-try-4"] == "tasks of mine"
+
+
+def test_what_is_written_in_a_later_layer_during_a_check_stays(own_folder: Path) -> None:
+    work = workspace.prepare(2)
+    tasks = own_folder / "celery-worker/tasks.py"
+    tasks.write_text("before the check")
+    with workspace.reserved(), workspace.later_layers_fixed(work):
+        tasks.write_text("during the check")
+    assert tasks.read_text() == "during the check"
+    assert kept(own_folder) == {"tasks.py.before-check": "before the check"}
+    assert ladder.mix_of(own_folder) == "1000?"
+
+
 def test_a_check_that_was_killed_is_undone_by_the_next_command(own_folder: Path) -> None:
     work = workspace.prepare(2)
     (own_folder / "celery-worker/tasks.py").write_text("edited by the learner")
@@ -192,7 +247,7 @@ def test_the_ledgers_entry_must_have_the_id(in_ledger: str | None, key: str | No
 
 def test_a_task_without_a_message_is_refused_though_a_worker_would_send_it_later() -> None:
     lines = [line(hop, "A", task_id="t1") for hop in ladder.HOPS]
-    found = diagnoses.diagnose(Seen(4, [asked("A", "t1")], lines, unsent=frozenset({"t1"})))
+    found = diagnoses.diagnose(Seen(4, [asked("A", "t1")], lines, unsent=True))
     assert found is not None and found.key == "no_message"
 
 

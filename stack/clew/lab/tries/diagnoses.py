@@ -68,7 +68,7 @@ def _refusal(seen: Seen) -> str | None:
 
 
 def no_message(seen: Seen) -> str | None:
-    if seen.unsent:
+    if seen.unsent and seen.hop == "queue-service":
         return (
             "A task was accepted, and its message is on no queue. It is not lost: a worker notices after some seconds, "
             "and sends the message from the ledger. That is for accidents; a task's message is sent at once, by "

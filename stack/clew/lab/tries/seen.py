@@ -94,7 +94,7 @@ class Seen:
     """Requests and the log lines of their time. `whole`: the later layers were fixed while they were sent.
 
     `opened` is a message as it was on its queue, `in_ledger` the sent ID of a request and the ID that its task had in
-    the ledger; `unsent` are the accepted tasks that had no message."""
+    the ledger. `unsent`: an accepted task had no message."""
 
     number: int
     asked: list[Asked]
@@ -104,7 +104,7 @@ class Seen:
     called: Called | None = None
     opened: dict[str, Any] | None = None
     in_ledger: tuple[str, str | None] | None = None
-    unsent: frozenset[str] = frozenset()
+    unsent: bool = False
 
     @property
     def hop(self) -> str:
@@ -182,7 +182,7 @@ def look(stack: Stack, driver: Driver, number: int, whole: bool = False) -> Seen
         called = _called(stack, ladder.HOPS[min(number, 4) - 1], fresh_id())
     waiting = [one.task_id for one in asked if one.task_id] + (called.tasks if called else [])
     deadline = Deadline(TASK_SECONDS)
-    unsent = _without_message(stack, waiting, deadline)
+    unsent = number == 4 and _have_no_message(stack, waiting, deadline)
     states = _states(stack, waiting, Deadline(0) if unsent else deadline)
     asked = [_with_state(one, states.get(one.task_id, {})) for one in asked]
     if called:
@@ -190,7 +190,9 @@ def look(stack: Stack, driver: Driver, number: int, whole: bool = False) -> Seen
         called.ran.extend(task for task in called.tasks if states[task].get("status") == "SUCCESS")
     ran = [one.task_id for one in asked if one.state == "SUCCESS"] + (called.ran if called else [])
     lines = _lines(driver, began, ran)
-    seen = Seen(number, asked, lines, whole, called=called, in_ledger=in_ledger, unsent=unsent)
+    seen = Seen(
+        number, asked, lines, whole, called=called, in_ledger=in_ledger, unsent=unsent or _sent_again(lines, waiting)
+    )
     shown = next((one.answer for one in asked if one.task_type == ALONE and one.accepted), None)
     if shown is not None:
         seen.hops = find_hops(lines, shown)[0]
@@ -271,9 +273,9 @@ def _id_in_ledger(stack: Stack) -> tuple[Asked, tuple[str, str | None]]:
     return asked, (sent_id, None)
 
 
-def _without_message(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> frozenset[str]:
-    """Wait until these tasks have left the ledger; return those that have no message: they are accepted, nobody runs
-    them, and nothing is on a queue or with a worker.
+def _have_no_message(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> bool:
+    """Wait until one of these tasks has begun; tell whether none did because none has a message: all are accepted,
+    nobody runs them, and nothing is on a queue or with a worker.
 
     Raises:
         ClewError: Redis does not answer.
@@ -288,14 +290,17 @@ def _without_message(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> 
                 for queue in QUEUES:
                     pipeline.llen(queue)
                 entries, owners, *messages = pipeline.execute()
-            if not any(entries):
+            if None in entries or any(owners) or any(messages):
                 break
-            if any(owners) or any(messages):
-                since = time.monotonic()
-            elif time.monotonic() - since > NO_MESSAGE_SECONDS:
-                return frozenset(task for task, entry in zip(tasks, entries, strict=True) if entry is not None)
+            if time.monotonic() - since > NO_MESSAGE_SECONDS:
+                return True
             time.sleep(0.03)
-    return frozenset()
+    return False
+
+
+def _sent_again(lines: Sequence[Line], tasks: Sequence[str]) -> bool:
+    """Tell whether a worker has sent the message of one of these tasks because there was none."""
+    return any(line["message"] == "Sent again: its message is gone" and line.get("task_id") in tasks for line in lines)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def _put_away() -> Path:
 
 
 def _kept(number: int) -> Path:
-    """The folder where the learner's version of a layer waits while they try another one."""
+    """The folder for what the learner wrote in a layer: the version that waits while they try another one, by the
+    file's own name, and older ones."""
     folder = try_stack().folder
     return folder.with_name(f"{folder.name}-kept") / f"layer-{number}"
 
@@ -120,7 +122,7 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
     """Make the working copy for a fix; one that is there for the same fix is left as it is, unless `reset`.
 
     What the learner wrote is never lost: when they turn to another layer their file is kept, and comes back with that
-    layer; a reset keeps it as well, for them to look at.
+    layer; a reset keeps it as well, for them to look at, and so is kept what they wrote in another layer's file.
 
     Raises:
         ClewError: there is no such layer, or another command uses the working copy.
@@ -135,14 +137,39 @@ def _prepared(number: int, reset: bool) -> Workspace:
     before = _noted()
     if before is not None and before.number == number and not reset:
         return before
-    if before is not None and before.touched:
-        _keep(before.file, before.number, "" if before.number != number else ".before-reset")
+    _keep_all(before, number)
+    _note().unlink(missing_ok=True)  # until the folder is whole, nothing is being tried
     new = Workspace(number)
     ladder.write_mix(ladder.stage(number - 1).mix, new.stack.folder, DIGIT)
-    own = _kept(number) / new.file.name
-    if own.exists() and not reset:
-        shutil.copyfile(own, new.file)
-    return new.save()
+    waiting = _kept(number) / new.file.name
+    if waiting.exists():
+        if reset:
+            _keep(waiting, number, ".before-reset")
+        else:
+            _replace(waiting, new.file)
+    new.save()
+    waiting.unlink(missing_ok=True)  # it is in the working copy now, or among those before a reset
+    return new
+
+
+def _keep_all(before: Workspace | None, number: int) -> None:
+    """Keep what a learner has written in the working copy before it is made for fix `number`."""
+    for of_layer, layer in enumerate(ladder.LAYERS, 1):
+        file = try_stack().folder / layer.file
+        if before is not None and before.number == of_layer != number and before.touched:
+            waiting = _kept(of_layer) / file.name
+            if waiting.exists():
+                _keep(waiting, of_layer, ".older")
+            _replace(file, waiting)
+        elif before is not None and before.number == of_layer and before.touched:
+            _keep(file, of_layer, ".before-reset")
+        elif file.exists() and not _written(layer, file):
+            _keep(file, of_layer, f".before-try-{number}")
+
+
+def _written(layer: ladder.Layer, file: Path) -> bool:
+    """Tell whether a file is one of the two written versions of its layer."""
+    return file.read_bytes() in [ladder.source(layer, fixed).read_bytes() for fixed in (False, True)]
 
 
 def write(work: Workspace, text: str) -> None:
@@ -158,9 +185,22 @@ def write(work: Workspace, text: str) -> None:
 
 
 def _keep(file: Path, number: int, ending: str) -> None:
-    folder = _kept(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, folder / (file.name + ending))
+    """Copy a file of layer `number` under a name of its own: a further one is called `….before-reset-2`."""
+    content = file.read_bytes()
+    for count in itertools.count(1):
+        place = _kept(number) / f"{file.name}{ending}{'' if count == 1 else f'-{count}'}"
+        if not place.exists():
+            _replace(file, place)
+        if place.read_bytes() == content:
+            return
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Copy a file so that nobody ever finds a part of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.new")
+    shutil.copyfile(source, unfinished)
+    unfinished.replace(target)
 
 
 def up(work: Workspace, say: Say) -> Driver:
@@ -199,17 +239,23 @@ def later_layers_fixed(work: Workspace) -> Iterator[None]:
     unfinished.replace(away)
     try:
         for layer in later:
-            shutil.copyfile(ladder.source(layer, fixed=True), work.stack.folder / layer.file)
+            _replace(ladder.source(layer, fixed=True), work.stack.folder / layer.file)
         yield
     finally:
         put_back()
 
 
 def put_back() -> None:
-    """Put the files back that a check has replaced for a moment."""
+    """Put the files back that a check has replaced for a moment; what was written there meanwhile stays."""
     away = _put_away()
-    if away.is_dir():
-        for layer in ladder.LAYERS:
-            if (away / layer.file).exists():
-                shutil.copyfile(away / layer.file, try_stack().folder / layer.file)
-        shutil.rmtree(away)
+    if not away.is_dir():
+        return
+    for number, layer in enumerate(ladder.LAYERS, 1):
+        before, now = away / layer.file, try_stack().folder / layer.file
+        if not before.exists():
+            continue
+        if not now.exists() or _written(layer, now):
+            _replace(before, now)
+        elif not _written(layer, before) and before.read_bytes() != now.read_bytes():
+            _keep(before, number, ".before-check")
+    shutil.rmtree(away)
