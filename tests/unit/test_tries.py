@@ -11,7 +11,7 @@ import pytest
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.evidence.client import Answer
-from clew.lab.tries import diagnoses, grade, workspace
+from clew.lab.tries import diagnoses, grade, watching, workspace
 from clew.lab.tries.hints import HINTS
 from clew.lab.tries.seen import Asked, Called, Seen, _crowd
 from clew.lab.tries.wrong import WRONG
@@ -162,6 +162,64 @@ def test_a_file_that_python_cannot_read_is_told_with_its_line(own_folder: Path) 
     assert "line 1" in verdict.words
     work.file.write_text("fine = True\n")
     assert grade.not_readable(work) is None
+
+
+def solved(work: workspace.Workspace, is_solved: bool = True) -> grade.Verdict:
+    return grade.Verdict(work.number, is_solved, "" if is_solved else "made_up", "words")
+
+
+def test_a_verdict_is_about_the_file_as_it_is(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = workspace.prepare(3)
+    judged: list[str] = []
+
+    def judge(*_: object) -> grade.Verdict:
+        judged.append(work.file.read_text())
+        if len(judged) == 1:
+            work.file.write_text("saved_during = 1\n")
+            return solved(work)
+        if len(judged) == 2:
+            work.file.write_text("saved_during = 22\n")
+            raise ClewError("It does not start.", "make try-3")
+        return solved(work, is_solved=False)
+
+    monkeypatch.setattr(grade, "_judged", judge)
+    assert grade.check(work).key == "made_up"
+    assert judged[1:] == ["saved_during = 1\n", "saved_during = 22\n"]
+
+    judged.clear()
+    monkeypatch.setattr(grade, "_judged", lambda *_: work.file.write_text(work.file.read_text() + "#") and solved(work))
+    never = grade.check(work)
+    assert (never.solved, never.key) == (False, "saved_meanwhile")
+
+
+def test_a_watch_checks_what_was_saved_during_a_check_and_ends_only_when_that_is_solved(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = workspace.prepare(3)
+    answers = iter([(False, "one = 1\n"), (False, "two = 22\n"), (True, "")])
+
+    def judge(*_: object) -> grade.Verdict:
+        is_solved, saved = next(answers)
+        if saved:
+            work.file.write_text(saved)
+        return solved(work, is_solved)
+
+    monkeypatch.setattr(grade, "_judged", judge)
+    told: list[grade.Verdict] = []
+    watching.watch(work, lambda: None, lambda hops: None, told.append)
+    assert [verdict.solved for verdict in told] == [True]
+    assert work.file.read_text() == "two = 22\n" and told[0].saved == work.saved
+
+
+def test_a_file_that_is_gone_is_named(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "REPLACE_SECONDS", 0)
+    work = workspace.prepare(3)
+    work.file.unlink()
+    for command in (workspace.current, lambda: grade.check(work)):
+        with pytest.raises(ClewError, match=r"The file to edit is gone: .*task_service\.py") as gone:
+            command()
+        assert gone.value.next_step == "make try-3"
+    assert workspace.prepare(3).file.exists()
 
 
 def test_wrong_fixes_change_our_file_and_are_named_after_rules() -> None:

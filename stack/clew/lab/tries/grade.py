@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clew import ladder
 from clew.core.errors import ClewError
@@ -12,22 +13,24 @@ from clew.evidence.trace import Hop
 from clew.lab.edited import run_edited
 from clew.lab.tries.diagnoses import Finding, diagnose
 from clew.lab.tries.seen import look, open_message
-from clew.lab.tries.workspace import Workspace, driver, later_layers_fixed, reserved
+from clew.lab.tries.workspace import Saved, Workspace, driver, later_layers_fixed, reserved
 from clew.stacks.drivers import Driver
 
-UNREADABLE = "unreadable"
+UNREADABLE, SAVED_MEANWHILE = "unreadable", "saved_meanwhile"
+CHECKS = 3  # of a file that is saved during each of them
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The result of a check. `key` names what is wrong, empty when nothing is; `hops` are those of one of its requests,
-    `beads` the five verdicts."""
+    `beads` the five verdicts. `saved` tells which save of the file was judged."""
 
     number: int
     solved: bool
     key: str
     words: str
     hops: list[Hop] = field(default_factory=list)
+    saved: Saved | None = None
 
     @property
     def beads(self) -> tuple[str, ...]:
@@ -39,14 +42,26 @@ def check(work: Workspace, on_first: Callable[[list[Hop]], None] = lambda hops: 
 
     First the working copy as it is; when the layer seems to do its work, again with the later layers fixed, because
     only then it can be seen whether the next layer gets what the log line says. `on_first` is told the hops of the
-    first look.
+    first look. A file that was saved meanwhile is checked again: the verdict is about the file as it is now.
 
     Raises:
-        ClewError: the working copy is not up, or does not answer.
+        ClewError: the working copy is not up, or does not answer; the file is gone.
     """
-    problem = not_readable(work)
-    if problem is not None:
-        return problem
+    for _ in range(CHECKS):
+        judged = work.saved
+        try:
+            verdict = not_readable(work) or _judged(work, on_first)
+        except (ClewError, FileNotFoundError):
+            if work.saved == judged:
+                raise
+            continue  # what went wrong may be about a file that is not there any more
+        if work.saved == judged:
+            return replace(verdict, saved=judged)
+    words = f"{shown(work.file)} was saved during each of {CHECKS} checks, so none of them is about it as it is now."
+    return Verdict(work.number, False, SAVED_MEANWHILE, words, saved=judged)
+
+
+def _judged(work: Workspace, on_first: Callable[[list[Hop]], None]) -> Verdict:
     with reserved():
         running = driver(work)
         try:
@@ -74,7 +89,10 @@ def _with_later_layers(work: Workspace, running: Driver) -> Finding | None:
             run_edited(work.stack, running)
             return diagnose(look(work.stack, running, work.number, whole=True))
     finally:
-        run_edited(work.stack, running)
+        with contextlib.suppress(
+            ClewError
+        ):  # such as a file saved meanwhile; the next check starts what is not running
+            run_edited(work.stack, running)
 
 
 def not_readable(work: Workspace) -> Verdict | None:

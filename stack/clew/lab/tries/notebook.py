@@ -6,7 +6,7 @@ from clew import ladder
 from clew.core.errors import ClewError
 from clew.lab.backend import CannotStart, progress
 from clew.lab.tries import workspace
-from clew.lab.tries.grade import check, not_readable, solution
+from clew.lab.tries.grade import check, solution
 from clew.show.display import Attempt
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Say, running_driver
@@ -34,7 +34,7 @@ class Tried:
                 workspace.write(work, ladder.source(work.layer, fixed=False).read_text())
                 self._start(work, say)
             workspace.write(work, text)
-            verdict = not_readable(work) or check(work)
+            verdict = check(work)
         return Attempt(verdict.solved, verdict.words, verdict.hops, solution(work))
 
     def _start(self, work: workspace.Workspace, say: Say) -> None:

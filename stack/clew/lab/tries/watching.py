@@ -18,32 +18,22 @@ def watch(
     on_first: Callable[[list[Hop]], None],
     on_verdict: Callable[[Verdict], None],
 ) -> None:
-    """Check the fix now and after each save, until it is solved.
+    """Check the fix now and after each save, also one that came during a check, until it is solved.
 
     `on_save` is called when a save was noticed, `on_first` with the hops of the first look, `on_verdict` with what came
     of it.
 
     Raises:
-        ClewError: the working copy is not up any more, or another command uses it.
+        ClewError: the working copy is not up any more, or another command uses it; the file is gone.
     """
     pause = threading.Event()  # nobody sets it: it is a wait that Ctrl-C ends at once
-    seen = None
+    judged = None
     while True:
-        now = _state(work)
-        if now is not None and now != seen:
-            seen = now
+        if work.saved != judged:
             on_save()
             verdict = check(work, on_first)
+            judged = verdict.saved
             on_verdict(verdict)
             if verdict.solved:
                 return
         pause.wait(LOOK_EVERY)
-
-
-def _state(work: Workspace) -> tuple[int, int] | None:
-    """Return what changes with each save; None while an editor replaces the file."""
-    try:
-        found = work.file.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size

@@ -13,12 +13,16 @@ from pathlib import Path
 from clew import ladder
 from clew.core.errors import ClewError
 from clew.core.files import write_whole
+from clew.core.paths import shown
+from clew.core.wait import wait_until
 from clew.lab.tries.hints import HINTS
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say, running_driver
 from clew.stacks.stack import Stack, try_stack
 
 DIGIT = 6  # of the stack's ports
+REPLACE_SECONDS = 1  # for an editor that removes a file and writes another one
+Saved = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,27 @@ class Workspace:
         """Whether the layer's file is not as it was found."""
         return self.file.read_bytes() != ladder.source(self.layer, fixed=False).read_bytes()
 
+    @property
+    def saved(self) -> Saved:
+        """What changes with each save of the file.
+
+        Raises:
+            ClewError: it is gone.
+        """
+        found = _stat(self.file)
+        if found is None:
+            with contextlib.suppress(ClewError):
+                wait_until(lambda: _stat(self.file) is not None, REPLACE_SECONDS, "", "", every=0.02)
+            found = _stat(self.file)
+        if found is None:
+            raise self.gone
+        return found
+
+    @property
+    def gone(self) -> ClewError:
+        """The error for a file that is not there."""
+        return ClewError(f"The file to edit is gone: {shown(self.file)}.", self.command)
+
     def save(self) -> Workspace:
         write_whole(_note(), json.dumps(asdict(self)))
         return self
@@ -60,6 +85,14 @@ class Workspace:
         count = min(self.hints + 1, len(hints))
         replace(self, hints=count).save()
         return f"Hint {count} of {len(hints)}: {hints[count - 1]}"
+
+
+def _stat(file: Path) -> Saved | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _note() -> Path:
@@ -87,9 +120,14 @@ def noted() -> Workspace | None:
 
 
 def _noted() -> Workspace | None:
+    found = _note_read()
+    return found if found is not None and found.file.is_file() else None
+
+
+def _note_read() -> Workspace | None:
     try:
         found = Workspace(**json.loads(_note().read_text()))
-        return found if found.file.is_file() else None
+        return found if found.layer else None
     except (FileNotFoundError, ValueError, TypeError, ClewError, IndexError):
         return None
 
@@ -98,10 +136,12 @@ def current() -> Workspace:
     """Return what is being tried.
 
     Raises:
-        ClewError: nothing is.
+        ClewError: nothing is, or the file to edit is gone.
     """
     found = noted()
     if found is None:
+        if (without_file := _note_read()) is not None:
+            raise without_file.gone
         raise ClewError("Nothing is being tried: there is no working copy.", "make try-3")
     return found
 
