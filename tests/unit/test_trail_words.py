@@ -52,6 +52,18 @@ def test_the_end_is_named_with_file_and_line(run_of):
     assert trail.ending == f"The trail ends in queue-service: {trail.place}"
 
 
+@pytest.mark.parametrize(
+    ("mix", "title"), [("11000", "fixes 1–2"), ("00000", "no fix"), ("11?00", "edited"), ("10100", "edited")]
+)
+def test_a_trail_on_the_working_copy_says_so_and_what_comes_next(run_of, monkeypatch, mix, title):
+    run = replace(run_of("11100", STAGE_3), stage=None, mix=mix, folder="try/stage-230")
+    assert title_of(run) == f"working copy · {title}"
+    assert present(run).start == "The working copy: the client sends X-Request-ID: MY-TRACE-123."
+    assert present(run).next == "make check-try"
+    monkeypatch.setenv("CLEW_PORTS", "230")
+    assert present(run).next == "make check-try CLEW_PORTS=230"
+
+
 def test_a_whole_trail_has_no_end(run_of):
     trail = present(run_of("11111", KEPT))
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from clew import ladder
+from clew.cli.main import cli
 from clew.core.errors import ClewError
 from clew.evidence.client import Answer
 from clew.lab.tries import diagnoses, grade, watching, workspace
 from clew.lab.tries.hints import HINTS
 from clew.lab.tries.seen import Asked, Called, Seen, _crowd
 from clew.lab.tries.wrong import WRONG
+from clew.show import tries as words
+from clew.stacks import lifecycle
 from clew.stacks import stack as stacks
 from clew.stacks.services import API_SERVERS, NGINX
 from clew.stacks.stack import Stack
@@ -220,6 +225,32 @@ def test_a_file_that_is_gone_is_named(own_folder: Path, monkeypatch: pytest.Monk
             command()
         assert gone.value.next_step == "make try-3"
     assert workspace.prepare(3).file.exists()
+
+
+def test_our_fix_is_shown_and_nothing_else_is_done(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "up", lambda *_: pytest.fail("it starts the stack"))
+
+    def shown(*arguments: str) -> dict[str, Any]:
+        result = CliRunner().invoke(cli, ["try", *arguments, "--show", "--json"])
+        return dict(json.loads(result.output)) if result.exit_code == 0 else {"error": str(result.exception)}
+
+    assert '+        "correlation_id": correlation_id,' in shown("3")["diff"]
+    assert "Nothing is being tried" in shown()["error"]
+    assert "the fixes are 1 to 5" in shown("6")["error"]
+    assert not own_folder.exists() and not workspace._note().exists()
+    work = workspace.prepare(3)
+    work.file.write_text("mine")
+    assert shown("4")["diff"] != shown()["diff"] == shown("3")["diff"]
+    assert workspace.current() == work and work.file.read_text() == "mine"
+
+
+def test_what_is_printed_to_type_has_the_ports_of_this_shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEW_PORTS", "230")
+    words.task("routes", "It is lost.", "file.py", "http://127.0.0.1:23060", "make try-2")
+    typed = re.findall(r"make [^,;()\n]*", capsys.readouterr().out)
+    assert len(typed) == 7 and all("CLEW_PORTS=230" in command for command in typed)
 
 
 def test_wrong_fixes_change_our_file_and_are_named_after_rules() -> None:

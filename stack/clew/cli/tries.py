@@ -15,6 +15,7 @@ from clew.core.paths import shown
 from clew.evidence.trace import Hop
 from clew.show import terminal
 from clew.show import tries as words
+from clew.stacks.stack import on_these_ports
 
 if TYPE_CHECKING:
     from clew.lab.tries.grade import Verdict
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 @click.command(name="try")
 @click.argument("number", metavar="[FIX]", required=False)
 @flag("reset", "Start over with the file as it was found.")
-@flag("show", "Show our fix.")
+@flag("show", "Show our fix, and do nothing else.")
 @flag("watch", "Check at each save, until it is solved.")
 @as_json
 def try_fix(number: str | None, reset: bool, show: bool, watch: bool, as_json: bool) -> None:
     """Make a working copy of the stage before a fix, bring it up, and say what to edit."""
     from clew.lab.tries import grade, workspace
 
-    work = workspace.prepare(workspace.current().number if number is None else number, reset)
     if show:
-        diff = grade.solution(work)
+        diff = grade.solution(workspace.chosen(number))
         terminal.data({"diff": diff}) if as_json else words.solution(diff)
         return
+    work = workspace.prepare(workspace.current().number if number is None else number, reset)
     driver = workspace.up(work, terminal.say)
     if as_json:
         terminal.data({
@@ -79,7 +80,8 @@ def tell_solved(work: Workspace, verdict: Verdict) -> None:
 
     words.solved(verdict.words, grade.solution(work))
     last = work.number == ladder.FIXED.number
-    terminal.next_step("make down" if last else f"make try-{work.number + 1}, or make down")
+    further = "" if last else f"{on_these_ports(f'make try-{work.number + 1}')}, or "
+    terminal.next_step(f"{further}{on_these_ports('make down')}")
 
 
 @click.command(name="check-try")
@@ -96,7 +98,8 @@ def check_try(as_json: bool) -> None:
     }  # fmt: skip
     problem = None
     if not verdict.solved:
-        problem = ClewError(verdict.words, f"edit {shown(work.file)}, then make check-try. Stuck? make hint-try")
+        check, hint = on_these_ports("make check-try"), on_these_ports("make hint-try")
+        problem = ClewError(verdict.words, f"edit {shown(work.file)}, then {check}. Stuck? {hint}")
     report(found, as_json, lambda _: None if problem else tell_solved(work, verdict), problem)
 
 

@@ -16,6 +16,7 @@ from clew.core.marks import BEADS, NO_ID
 from clew.core.paths import shown
 from clew.core.text import printable
 from clew.evidence.trace import Hop, Run, command
+from clew.stacks.stack import on_these_ports
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Trail:
 
 def present(run: Run) -> Trail:
     """Return everything that is said of a run."""
-    name = f"Stage {run.stage}" if run.stage is not None else f"Mix {run.mix}"
+    name = f"Stage {run.stage}" if run.stage is not None else "The working copy" if _tried(run) else f"Mix {run.mix}"
     sent_id = printable(run.sent_id)
     ends, place = _end(run)
     return Trail(
@@ -88,11 +89,18 @@ def present(run: Run) -> Trail:
 
 def title_of(run: Run) -> str:
     """Return which stage or mix a run was on: `stage 3 · fixes 1–3`."""
-    if run.stage is None:
+    if run.stage is None and not _tried(run):
         return f"mix {run.mix}"
-    if run.mix != ladder.stage(run.stage).mix:
-        return f"stage {run.stage} · edited"
-    return f"stage {run.stage} · " + {0: "no fix", 1: "fix 1"}.get(run.stage, f"fixes 1–{run.stage}")
+    name = f"stage {run.stage}" if run.stage is not None else "working copy"
+    like = next((stage for stage in ladder.STAGE_LIST if stage.mix == run.mix), None)
+    if like is None or run.stage not in (None, like.number):
+        return f"{name} · edited"
+    return f"{name} · " + {0: "no fix", 1: "fix 1"}.get(like.number, f"fixes 1–{like.number}")
+
+
+def _tried(run: Run) -> bool:
+    """Tell whether a run was on the working copy in which a learner fixes a layer."""
+    return run.folder.startswith("try/stage")
 
 
 def short_name(run: Run) -> str:
@@ -152,7 +160,7 @@ def _end(run: Run) -> tuple[str, str]:
     if end is None:
         return f"The trail ends in {hop}", ""
     file = end["file"]
-    if run.stage is None and run.mix[index] != ladder.EDITED and not run.folder.startswith("try/"):
+    if run.stage is None and run.mix[index] != ladder.EDITED and not _tried(run):
         # A mix is generated from the two ends, and its folder has the files of another mix by now.
         file = shown(ladder.source(ladder.LAYERS[index], run.mix[index] == "1"))
     return f"The trail ends in {hop}", f"{file}:{end['line']}"
@@ -185,7 +193,7 @@ def _notes(run: Run) -> list[str]:
 
 def _next(run: Run) -> str | None:
     if run.stage is None:
-        return None
+        return on_these_ports("make check-try") if _tried(run) else None
     if run.stage == ladder.FIXED.number or run.unusable:
         return command(run, f"logs ID={shlex.quote(printable(run.answered_id))}")
     if run.mix != ladder.stage(run.stage).mix:

@@ -140,10 +140,24 @@ def current() -> Workspace:
     """
     found = noted()
     if found is None:
-        if (without_file := _note_read()) is not None:
-            raise without_file.gone
-        raise ClewError("Nothing is being tried: there is no working copy.", "make try-3")
+        raise chosen(None).gone
     return found
+
+
+def chosen(number: int | str | None) -> Workspace:
+    """Return the working copy for a fix, without a number the one that is being tried; nothing is made or changed.
+
+    Raises:
+        ClewError: there is no such layer, or nothing is being tried.
+    """
+    if number is None:
+        found = _note_read()
+        if found is None:
+            raise ClewError("Nothing is being tried: there is no working copy.", "make try-3")
+        return found
+    if str(number) not in {str(stage.number) for stage in ladder.STAGE_LIST[1:]}:
+        raise ClewError(f"There is no fix {number}; the fixes are 1 to {ladder.FIXED.number}.", "make try-3")
+    return Workspace(int(number))
 
 
 @contextlib.contextmanager
@@ -167,19 +181,17 @@ def prepare(number: int | str, reset: bool = False) -> Workspace:
     Raises:
         ClewError: there is no such layer, or another command uses the working copy.
     """
-    if str(number) not in {str(stage.number) for stage in ladder.STAGE_LIST[1:]}:
-        raise ClewError(f"There is no fix {number}; the fixes are 1 to {ladder.FIXED.number}.", "make try-3")
+    new = chosen(number)
     with reserved():
-        return _prepared(int(number), reset)
+        return _prepared(new, reset)
 
 
-def _prepared(number: int, reset: bool) -> Workspace:
-    before = _noted()
+def _prepared(new: Workspace, reset: bool) -> Workspace:
+    before, number = _noted(), new.number
     if before is not None and before.number == number and not reset:
         return before
     _keep_all(before, number)
     _note().unlink(missing_ok=True)  # until the folder is whole, nothing is being tried
-    new = Workspace(number)
     ladder.write_mix(ladder.stage(number - 1).mix, new.stack.folder, DIGIT)
     waiting = _kept(number) / new.file.name
     if waiting.exists():
