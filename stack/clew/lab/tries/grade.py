@@ -12,7 +12,7 @@ from clew.core.paths import shown
 from clew.evidence.trace import Hop
 from clew.lab.edited import run_edited
 from clew.lab.tries.diagnoses import Finding, diagnose
-from clew.lab.tries.seen import look, open_message
+from clew.lab.tries.seen import Seen, look, open_message
 from clew.lab.tries.workspace import Saved, Workspace, driver, later_layers_fixed, reserved
 from clew.stacks.drivers import Driver
 
@@ -69,11 +69,7 @@ def _judged(work: Workspace, on_first: Callable[[list[Hop]], None]) -> Verdict:
         except ClewError as error:
             words = f"The stack does not start with your file. {error.message}"
             return Verdict(work.number, False, "does_not_start", words)
-        seen = look(work.stack, running, work.number)
-        found = diagnose(seen)
-        if found and found.key == "nothing_handed_on" and seen.hop == "queue-service":
-            open_message(work.stack, seen)
-            found = diagnose(seen)
+        seen, found = first_look(work, running)
         on_first(seen.hops)
         if found is None and work.number < len(ladder.LAYERS):
             found = _with_later_layers(work, running)
@@ -82,16 +78,37 @@ def _judged(work: Workspace, on_first: Callable[[list[Hop]], None]) -> Verdict:
     return Verdict(work.number, True, "", solved_words(work), seen.hops)
 
 
+def first_look(work: Workspace, running: Driver) -> tuple[Seen, Finding | None]:
+    """Return what the working copy does as it is, and what is wrong with that.
+
+    Raises:
+        ClewError: it does not answer.
+    """
+    seen = look(work.stack, running, work.number)
+    found = diagnose(seen)
+    if found and found.key == "nothing_handed_on" and seen.hop == "queue-service":
+        open_message(work.stack, seen)
+        found = diagnose(seen)
+    return seen, found
+
+
+def second_look(work: Workspace, running: Driver) -> Finding | None:
+    """Return what is wrong while the later layers are fixed, as they must be now; the files on disk are run first.
+
+    Raises:
+        ClewError: it does not start, or does not answer.
+    """
+    run_edited(work.stack, running)
+    return diagnose(look(work.stack, running, work.number, whole=True))
+
+
 def _with_later_layers(work: Workspace, running: Driver) -> Finding | None:
-    """Look again while the later layers are fixed; return what is wrong then."""
     try:
         with later_layers_fixed(work):
-            run_edited(work.stack, running)
-            return diagnose(look(work.stack, running, work.number, whole=True))
+            return second_look(work, running)
     finally:
-        with contextlib.suppress(
-            ClewError
-        ):  # such as a file saved meanwhile; the next check starts what is not running
+        # It may fail on a file that was saved meanwhile; the next check starts what is not running then.
+        with contextlib.suppress(ClewError):
             run_edited(work.stack, running)
 
 
