@@ -15,6 +15,7 @@ from clew.cli.main import cli
 from clew.core.errors import ClewError
 from clew.evidence.client import Answer
 from clew.lab.tries import diagnoses, grade, watching, workspace
+from clew.lab.tries import seen as seen_module
 from clew.lab.tries.hints import HINTS
 from clew.lab.tries.seen import Asked, Called, Seen, _crowd
 from clew.lab.tries.wrong import WRONG
@@ -373,3 +374,25 @@ def test_a_crowd_meets_one_server_at_the_same_time() -> None:
     for number in (2, 3, 4):
         assert {through for _, _, through in _crowd(number, whole=False)} == {API_SERVERS[0]}
         assert len(_crowd(number, whole=False)) >= 8 <= len(_crowd(number, whole=True))
+
+
+def test_a_request_for_which_the_stack_was_too_busy_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[str | None]] = []
+
+    def send(_: Stack, requests: list[Any]) -> list[Asked]:
+        sent.append([sent_id for sent_id, *_ in requests])
+        status = 504 if len(sent) < 3 else 201
+        return [
+            Asked(Answer(one or "", 0.0, 1.0, 201 if one else status, one or f"own-{len(sent)}", {}), "stress_test")
+            for one, *_ in requests
+        ]
+
+    monkeypatch.setattr(seen_module, "_send_once", send)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    found = seen_module._send(stacks.try_stack(), [("A", {}, NGINX), (None, {}, NGINX)])
+    assert sent == [["A", None], [None], [None]]
+    assert [one.answer.status_code for one in found] == [201, 201]
+    assert found[1].given_up == ("own-1", "own-2")
+
+    lines = [line("routes", one) for one in ("A", "own-1", "own-3", "stranger")]
+    assert Seen(2, found, lines).handed_on("routes") == ["A", "own-3", "stranger"]

@@ -35,7 +35,8 @@ CALLER = Path(__file__).parent / "caller.py"
 CROWD, MORE = 8, 40  # requests at the same time to one API server, so that what they share in its process is seen
 AT_ONCE = ("calculate_var", "stress_test")  # their types
 ALONE, WITHOUT_ID = "portfolio_optimization", "monte_carlo_pricing"
-TOO_LATE = "SERVER_ERROR_TOO_LATE"  # of a crowd on a busy machine: says nothing about the layer
+TOO_BUSY = (429, 503, 504)  # on a busy machine: says nothing about the layer, so the request is sent again
+TRIES = 4
 UNACKED = "unacked"  # kombu's hash of the messages that a worker has and did not acknowledge
 Request = tuple[str | None, dict[str, Any], str]  # an ID, None for no header; a body; the service that it is sent to
 
@@ -43,13 +44,15 @@ Request = tuple[str | None, dict[str, Any], str]  # an ID, None for no header; a
 @dataclass(frozen=True)
 class Asked:
     """One request and its outcome. `sent` is the ID that the client sent, empty for none; `state` the task's
-    final state, None when it never got one; `through` the service that it was sent to."""
+    final state, None when it never got one; `through` the service that it was sent to; `given_up` the IDs that were
+    answered when the stack was too busy for it."""
 
     answer: client.Answer
     task_type: str
     through: str = NGINX
     state: str | None = None
     error: str = ""
+    given_up: tuple[str, ...] = ()
 
     @property
     def sent(self) -> str:
@@ -115,9 +118,13 @@ class Seen:
         return [line for line in self.lines if line.get("hop") == hop and line.get("method", "POST") == "POST"]
 
     def handed_on(self, hop: str) -> list[str]:
-        """Return the IDs of a layer's lines, empty where a line has none."""
+        """Return the IDs of a layer's lines, empty where a line has none; without those of the other caller's tasks and
+        of what was sent again."""
         called = self.called.tasks if self.called else []
-        return [str(line.get("correlation_id") or "") for line in self.of(hop) if line.get("task_id") not in called]
+        given_up = {found for one in self.asked for found in one.given_up} - {"", *(one.wanted for one in self.asked)}
+        lines = [line for line in self.of(hop) if line.get("task_id") not in called]
+        found = [str(line.get("correlation_id") or "") for line in lines]
+        return [one for one in found if one not in given_up]
 
     def of_task(self, hop: str, task_id: str) -> list[str]:
         """Return the IDs of a layer's lines about one task, empty where a line has none."""
@@ -168,7 +175,7 @@ def look(stack: Stack, driver: Driver, number: int, whole: bool = False) -> Seen
         ClewError: the stack does not answer.
     """
     began = time.time()
-    asked = [one for one in _send(stack, _crowd(number, whole)) if one.answer.body.get("code") != TOO_LATE]
+    asked = _send(stack, _crowd(number, whole))
     called, in_ledger = None, None
     if not whole:
         asked += _send(stack, [(fresh_id(), fresh_body(ALONE), NGINX)])
@@ -216,6 +223,24 @@ def _crowd(number: int, whole: bool) -> list[Request]:
 
 
 def _send(stack: Stack, requests: Sequence[Request]) -> list[Asked]:
+    """Send requests at the same time; those for which the stack is too busy are sent again.
+
+    Raises:
+        ClewError: the stack does not answer.
+    """
+    asked = _send_once(stack, requests)
+    for _ in range(TRIES - 1):
+        busy = [index for index, one in enumerate(asked) if one.answer.status_code in TOO_BUSY]
+        if not busy:
+            break
+        time.sleep(0.3)
+        for index, again in zip(busy, _send_once(stack, [requests[index] for index in busy]), strict=True):
+            before = asked[index]
+            asked[index] = replace(again, given_up=(*before.given_up, before.answer.answered_id))
+    return asked
+
+
+def _send_once(stack: Stack, requests: Sequence[Request]) -> list[Asked]:
     """Send requests so that their last bytes, without which none begins, arrive at the same time.
 
     Raises:
