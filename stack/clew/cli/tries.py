@@ -15,7 +15,6 @@ from clew.core.paths import shown
 from clew.evidence.trace import Hop
 from clew.show import terminal
 from clew.show import tries as words
-from clew.stacks.stack import on_these_ports
 
 if TYPE_CHECKING:
     from clew.lab.tries.grade import Verdict
@@ -80,8 +79,7 @@ def tell_solved(work: Workspace, verdict: Verdict) -> None:
 
     words.solved(verdict.words, grade.solution(work))
     last = work.number == ladder.FIXED.number
-    further = "" if last else f"{on_these_ports(f'make try-{work.number + 1}')}, or "
-    terminal.next_step(f"{further}{on_these_ports('make down')}")
+    terminal.next_step("make down" if last else f"make try-{work.number + 1}, or make down")
 
 
 @click.command(name="check-try")
@@ -98,8 +96,7 @@ def check_try(as_json: bool) -> None:
     }  # fmt: skip
     problem = None
     if not verdict.solved:
-        check, hint = on_these_ports("make check-try"), on_these_ports("make hint-try")
-        problem = ClewError(verdict.words, f"edit {shown(work.file)}, then {check}. Stuck? {hint}")
+        problem = ClewError(verdict.words, f"edit {shown(work.file)}, then make check-try. Stuck? make hint-try")
     report(found, as_json, lambda _: None if problem else tell_solved(work, verdict), problem)
 
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clew.evidence.trace import Hop
+from clew.show.commands import with_ports
 from clew.show.terminal import coloured, hop_rows, out, sentence, shown
 from clew.show.trail import hop_words
-from clew.stacks.stack import on_these_ports
 
 
 def task(hop: str, symptom: str, file: str, url: str, command: str) -> None:
     """Print what is to be done."""
-    on = on_these_ports
     rows = {
         "edit": shown(file, "bold"),
-        "check": f"{on('make check-try')}, or at each save: {on(f'{command} WATCH=1')}",
-        "stuck?": f"{on('make hint-try')} (three hints), {on(f'{command} SHOW=1')} (our fix), "
-        f"{on(f'{command} RESET=1')} (start over)",
-        "look": f"{on('make try trace')}, {on('make try logs ID=…')}; it runs at {url}",
+        "check": f"make check-try, or at each save: {command} WATCH=1",
+        "stuck?": f"make hint-try (three hints), {command} SHOW=1 (our fix), {command} RESET=1 (start over)",
+        "look": f"make try trace, make try logs ID=…; it runs at {url}",
     }
     sentence(f"{hop} loses the ID. {symptom} Make it hand on the client's ID.")
     out.print()
     for name, what in rows.items():
-        out.print(f"{name:<7} ", what, sep="", markup=False)
+        out.print(f"{name:<7} ", with_ports(what) if isinstance(what, str) else what, sep="", markup=False)
 
 
 def hops(found: Sequence[Hop]) -> None:
