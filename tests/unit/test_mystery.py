@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -242,6 +243,21 @@ def test_the_probe_knows_a_fix_that_is_none(
     monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], where: set[str]
 ) -> None:
     assert probed(Simulated(**broken), monkeypatch) == where
+
+
+@pytest.mark.parametrize(("status", "times", "refused"), [(503, 2, False), (504, 3, True), (500, 1, True)])
+def test_a_request_that_an_overloaded_stack_refuses_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, times: int, refused: bool
+) -> None:
+    stack = Simulated()
+    send, left = stack.send, [status] * times
+
+    def overloaded(*words: Any, **options: Any) -> client.Answer:
+        return client.Answer("", 0.0, 1.0, left.pop(), "", {}) if left else send(*words, **options)
+
+    stack.send = overloaded  # type: ignore[method-assign]
+    with pytest.raises(ClewError, match=str(status)) if refused else contextlib.nullcontext():
+        assert probed(stack, monkeypatch) == set()
 
 
 def test_tasks_that_fail_are_no_fix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from taskqueue.contract import VALID_ID
 
 CROWD = 24  # more than there are processes, so that each is used again
 LINES_SECONDS = 15
+OVERLOADED, MORE_TRIES = (503, 504), 2  # a slow machine refuses some of a crowd; that says nothing about IDs
 LONGEST = 128
 UNUSABLE = ("not one, but three words", "x" * (LONGEST + 1))
 ANSWER = "answer"
@@ -75,6 +76,10 @@ def probe(stack: Stack, driver: Driver) -> list[Wrong]:
     def send(task_type: str, sent_id: str | None = None, service: str = NGINX, header: bool = True) -> Sent:
         body = client.request_body(task_type)
         answer = client.send(stack, sent_id or fresh_id(), body, service, header=header)
+        for _ in range(MORE_TRIES):
+            if answer.status_code not in OVERLOADED:
+                break
+            answer = client.send(stack, sent_id or fresh_id(), body, service, header=header)
         if answer.status_code != 201:
             raise client.refused(stack, answer)
         return Sent(answer.sent_id, answer.answered_id, answer.task_id, service != NGINX)
