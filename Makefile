@@ -37,6 +37,13 @@ export CLEW_FIX := $(call typed,FIX)
 export CLEW_COUNT := $(call typed,COUNT)
 export CLEW_DIR := $(call typed,DIR)
 export CLEW_QUERY := $(call typed,QUERY)
+export CLEW_NODES := $(call typed,NODES)
+export CLEW_NODE := $(call typed,NODE)
+export CLEW_WORKERS := $(call typed,WORKERS)
+export CLEW_APIS := $(call typed,APIS)
+export CLEW_STAGE := $(call typed,STAGE)
+export CLEW_SECONDS := $(call typed,SECONDS)
+export CLEW_REGISTRY := $(call typed,REGISTRY)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
 VERBS := up status send trace two check diff logs columns sql metrics reach message dead-letters rolling-restart watch
@@ -164,6 +171,22 @@ drills: run-packages ## test all claims (ON=stock SHORT=1 RECORD=1)
 kubernetes: test-packages ## build and check the Kubernetes manifests
 	@.venv/bin/python -m pytest -q tests/unit/test_kubernetes.py
 	@echo "Checked against the schemas of Kubernetes 1.31, 1.34 and 1.37, never scheduled here: no cluster was available."
+
+SWARM := swarm-up swarm-status swarm-trace swarm-scale swarm-update swarm-drain swarm-kill swarm-restore swarm-autoscale swarm-drill swarm-down
+.PHONY: $(SWARM)
+swarm-up: ## a stage on three nodes, containers here (NODES=3 STAGE=3)
+swarm-status: ## its nodes, and what runs where
+swarm-trace: ## send one request, find its five hops on three nodes (ID=…)
+swarm-scale: ## have so many of them (WORKERS=6 APIS=6)
+swarm-update: ## roll out another stage while requests run (STAGE=5)
+swarm-drain: ## take everything off a node (NODE=2)
+swarm-kill: ## end a node at once (NODE=3)
+swarm-restore: ## have a drained or killed node work again (NODE=3)
+swarm-autoscale: ## workers by how many tasks wait (WORKERS=6 SECONDS=120)
+swarm-drill: ## all of that under load: what was lost? (SEED=7)
+swarm-down: ## remove the nodes and all that is on them
+$(SWARM): run-packages
+	@$(CLEW) swarm $(@:swarm-%=%)
 
 # --- the site ----------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, leaks, many, mystery, operate, seeing, stage, tries
+from clew.cli import drills, leaks, many, mystery, operate, seeing, stage, swarm, tries
 from clew.cli.options import mistyped
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
@@ -18,7 +18,9 @@ from clew.core.paths import STAGES, shown
 from clew.show import terminal
 from clew.show.commands import with_ports
 
-GROUPS = (stage, operate, seeing, many, drills, leaks, tries, mystery)
+OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess swarm-"
+STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
+GROUPS = (stage, operate, seeing, many, drills, leaks, tries, mystery, swarm)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

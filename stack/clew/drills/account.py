@@ -14,7 +14,7 @@ from typing import Any
 
 from clew.core.lines import Line
 from clew.drills.model import Request
-from clew.stacks.services import SERVICES, WORKERS
+from clew.stacks.services import SERVICES, is_worker
 from taskqueue.contract import FINAL_STATES
 
 RANKS = {"high": 0, "medium": 1, "low": 2}
@@ -38,7 +38,7 @@ def runs_in(lines: Iterable[Line]) -> dict[str, Ran]:
     found: dict[str, Ran] = {}
     for line in lines:
         task_id = line.get("task_id")
-        if line["service"] not in WORKERS or not task_id:
+        if not is_worker(line["service"]) or not task_id:
             continue
         ran = found.setdefault(task_id, Ran(task_id))
         ran.correlation_id = ran.correlation_id or line.get("correlation_id")

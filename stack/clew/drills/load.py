@@ -8,13 +8,14 @@ earlier ones were answered, and their latency counts from that moment.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -33,6 +34,7 @@ KEY_HEADER = "Idempotency-Key"
 CLIENTS = ("plain", "retrying")
 
 Body = Mapping[str, Any]
+Doors = Sequence[aiohttp.ClientSession]
 
 
 def rehearsal(seconds: float = 0.0, priority: str = "medium", **data: Any) -> Body:
@@ -66,10 +68,13 @@ class Plan:
 
 
 class Sender:
-    """Sends requests from a thread of its own, with one event loop, until all are answered or `stop` is called."""
+    """Sends requests from a thread of its own, with one event loop, until all are answered or `stop` is called.
 
-    def __init__(self, url: str, rng: random.Random) -> None:
-        self.url = url
+    With several `urls`, requests take turns with them, and so do the attempts of one request.
+    """
+
+    def __init__(self, urls: str | Sequence[str], rng: random.Random) -> None:
+        self.urls = [urls] if isinstance(urls, str) else list(urls)
         self.rng = random.Random(rng.getrandbits(64))
         self.requests: list[Request] = []
         self.accepted = 0
@@ -143,35 +148,40 @@ class Sender:
         await work
 
     async def _all_at_their_times(self, requests: list[Request]) -> None:
-        async with new_session(self.url) as session:
-            await asyncio.gather(*(self._at_its_time(one, session) for one in requests))
+        async with self._doors() as sessions:
+            await asyncio.gather(*(self._at_its_time(one, sessions) for one in requests))
 
     async def _until(self, accepted: int, make: Callable[[], Request], senders: int) -> None:
-        async with new_session(self.url) as session:
-            await asyncio.gather(*(self._again_until(accepted, make, session) for _ in range(senders)))
+        async with self._doors() as sessions:
+            await asyncio.gather(*(self._again_until(accepted, make, sessions) for _ in range(senders)))
 
-    async def _again_until(self, accepted: int, make: Callable[[], Request], session: aiohttp.ClientSession) -> None:
+    @contextlib.asynccontextmanager
+    async def _doors(self) -> AsyncIterator[Doors]:
+        async with contextlib.AsyncExitStack() as closing:
+            yield [await closing.enter_async_context(new_session(url)) for url in self.urls]
+
+    async def _again_until(self, accepted: int, make: Callable[[], Request], sessions: Doors) -> None:
         while self.accepted + self._open < accepted:
             request = make()
             self.requests.append(request)
             self._open += 1
-            await self._send(request, session)
+            await self._send(request, sessions)
             self._open -= 1
             if request.outcome == "refused":
                 await asyncio.sleep(REFUSED_SECONDS * self.rng.uniform(0.5, 1.0))
 
-    async def _at_its_time(self, request: Request, session: aiohttp.ClientSession) -> None:
+    async def _at_its_time(self, request: Request, sessions: Doors) -> None:
         while (left := request.planned_at - time.time()) > 0:
             await asyncio.sleep(min(left, LOOK_SECONDS))
             if request.planned_at > self._last:
                 return
-        await self._send(request, session)
+        await self._send(request, sessions)
 
-    async def _send(self, request: Request, session: aiohttp.ClientSession) -> None:
+    async def _send(self, request: Request, sessions: Doors) -> None:
         """Send a request; a retrying client does so again until it is accepted, or refused for good."""
         give_up = time.monotonic() + PATIENCE_SECONDS
         for tries in itertools.count():
-            answer, retry_after = await attempt(session, request)
+            answer, retry_after = await attempt(sessions[(request.number + tries) % len(sessions)], request)
             request.attempts.append(answer)
             self.accepted += request.outcome == "acknowledged"
             settled = answer.status is not None and answer.status not in (429, 500, 502, 503, 504)

@@ -26,6 +26,11 @@ def states_of(stack: Stack, task_ids: Iterable[str], seconds: float, progress: C
     None is a task that the API does not know, or of which it said nothing. `progress` is told how many are not final.
     """
     urls = [f"http://127.0.0.1:{stack.ports[server]}" for server in API_SERVERS]
+    return states_at(urls, task_ids, seconds, progress)
+
+
+def states_at(urls: Sequence[str], task_ids: Iterable[str], seconds: float, progress: Callable[[int], None]) -> States:
+    """Do what `states_of` does, with the API at any of these addresses."""
     return asyncio.run(_final(urls, list(dict.fromkeys(task_ids)), seconds, progress))
 
 

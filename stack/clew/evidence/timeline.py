@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clew.core.lines import Line
 from clew.evidence.logs import began
 from clew.evidence.trace import Run
-from clew.stacks.services import WORKERS
+from clew.stacks.services import is_worker
 
 CELERYS_OWN = ("received", "succeeded", "failed", "raised")
 
@@ -56,7 +56,7 @@ def spans(run: Run) -> list[Span]:
             found.append(Span("nginx", "passes the request on", max(0.0, at - line["request_time"] * 1000), at))
         elif str(line["message"]).startswith("Request completed"):
             found.append(Span("FastAPI", "accepts the task", max(0.0, at - line["duration_ms"]), at))
-        elif line["service"] in WORKERS and "duration_ms" in line:
+        elif is_worker(line["service"]) and "duration_ms" in line:
             found.append(Span("worker", "calculates", at - line["duration_ms"], at))
     queued, started = (hop.ms for hop in run.hops[-2:])
     if queued is not None and started is not None:

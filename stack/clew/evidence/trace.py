@@ -18,7 +18,7 @@ from clew.core.wait import wait_until
 from clew.evidence import client, logs
 from clew.stacks import freshness
 from clew.stacks.drivers import Driver, driver_of
-from clew.stacks.services import WORKERS
+from clew.stacks.services import is_worker
 from clew.stacks.stack import Stack, stage_stack
 
 CLOCK_SLACK = 0.002  # nginx writes whole milliseconds
@@ -114,7 +114,7 @@ class Run:
     @property
     def task_ms(self) -> float | None:
         """How long the worker calculated, in milliseconds."""
-        times = [line["duration_ms"] for line in self.lines if line["service"] in WORKERS and "duration_ms" in line]
+        times = [line["duration_ms"] for line in self.lines if is_worker(line["service"]) and "duration_ms" in line]
         return float(times[-1]) if times else None
 
     @property
@@ -198,7 +198,7 @@ def _line_number(at: str | None) -> int | None:
 
 def _is_complete(lines: list[Line], answer: client.Answer) -> bool:
     candidates = _candidates(lines, answer)
-    own_worker_lines = [line for line in lines if line["service"] in WORKERS and line.get("task_id") == answer.task_id]
+    own_worker_lines = [line for line in lines if is_worker(line["service"]) and line.get("task_id") == answer.task_id]
     return all(candidates.values()) and any("duration_ms" in line for line in own_worker_lines)
 
 

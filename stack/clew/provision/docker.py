@@ -275,23 +275,33 @@ def ensure_stack_image(say: Say) -> None:
             shown.add(name)
             say(f"  {name}")
 
-    command = build_command(base)
-    built = run(command, 1800, on_line=show, env={"DOCKER_BUILDKIT": "1"})
+    build(build_command(base), IMAGE, show)
+
+
+def build(command: Sequence[str], image: str, on_line: Say = lambda _: None) -> None:
+    """Run the command that builds an image.
+
+    Raises:
+        ImageUnavailable: it failed.
+    """
+    built = run(command, 1800, on_line=on_line, env={"DOCKER_BUILDKIT": "1"})
     if built.code != 0:
-        raise ImageUnavailable(f"{IMAGE} could not be built:\n{tail(built.output, 6)}", shlex.join(command))
+        raise ImageUnavailable(f"{image} could not be built:\n{tail(built.output, 6)}", shlex.join(command))
 
 
-def build_command(base: str) -> list[str]:
-    """Return the command that builds the image on `base`; its labels say what it was made from."""
-    labels = {BASE_LABEL: base, INPUTS_LABEL: image_inputs(base)}
-    command = ["docker", "build", "--progress=plain", f"--build-arg=BASE={base}", f"--tag={IMAGE}"]
+def build_command(
+    base: str, image: str = IMAGE, dockerfile: Path = paths.STACK / "Dockerfile", context: Path = paths.STACK
+) -> list[str]:
+    """Return the command that builds an image on `base`; labels say what the image of the nine was made from."""
+    labels = {BASE_LABEL: base, INPUTS_LABEL: image_inputs(base)} if image == IMAGE else {BASE_LABEL: base}
+    command = ["docker", "build", "--progress=plain", f"--build-arg=BASE={base}", f"--tag={image}"]
     command += [f"--label={name}={value}" for name, value in labels.items()]
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
         if os.environ.get(name):
             command.append(f"--build-arg={name}")
     if authorities := host_authorities():
         command.append(f"--secret=id=host-ca,src={authorities}")
-    return [*command, f"--file={paths.STACK / 'Dockerfile'}", str(paths.STACK)]
+    return [*command, f"--file={dockerfile}", str(context)]
 
 
 def host_authorities() -> Path | None:

@@ -54,13 +54,29 @@ def read(folder: Path, environment: Mapping[str, str], file: Path = COMPOSE_FILE
     Raises:
         ClewError: the file is not YAML, or uses a form of Compose's syntax that this reader does not know.
     """
+    services = content(environment, file)["services"]
     try:
-        content = yaml.safe_load(file.read_text())
-        services = content["services"]
-        return {name: _service(name, _interpolated(value, environment), folder) for name, value in services.items()}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ClewError(f"{shown(file)} cannot be read: {reason}.", f"git diff {shown(file)}") from None
+        return {name: _service(name, value, folder) for name, value in services.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(file, error) from None
+
+
+def content(environment: Mapping[str, str], file: Path = COMPOSE_FILE) -> dict[str, Any]:
+    """Return what the file says of `services`, `networks` and `volumes`, as it is there, with variables replaced.
+
+    Raises:
+        ClewError: the file is not YAML, has none of the three, or a variable in a form that is not known here.
+    """
+    try:
+        found = yaml.safe_load(file.read_text())
+        return {key: _interpolated(found.get(key, {}), environment) for key in ("services", "networks", "volumes")}
+    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> ClewError:
+    reason = " ".join(str(error).split())
+    return ClewError(f"{shown(file)} cannot be read: {reason}.", f"git diff {shown(file)}")
 
 
 def _service(name: str, described: dict[str, Any], folder: Path) -> Service:

@@ -13,6 +13,11 @@ FLOWER = "flower"
 SERVICES = (NGINX, *API_SERVERS, REDIS, *WORKERS, FLOWER)
 
 
+def is_worker(service: str) -> bool:
+    """Tell whether a service is a worker; in a Swarm there can be more than three."""
+    return service.rpartition("-")[0] == "celery-worker"
+
+
 def checked_service(name: str) -> str:
     """Return the service with this name, or the only one whose name starts with it.
 

@@ -19,9 +19,15 @@ ENVIRONMENTS = ("development", "staging", "production")
 PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
-BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12, "leaks": 13}
+BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12, "leaks": 13, "swarm": 15}
 # What is typed for a stack that is not a stage's.
-OF_KIND = {"try": "make try", "mystery": "make mystery", "drill": "make drill", "leaks": "make leaks"}
+OF_KIND = {
+    "try": "make try",
+    "mystery": "make mystery",
+    "drill": "make drill",
+    "leaks": "make leaks",
+    "swarm": "make swarm-status",
+}
 WITH_VERBS = ("try", "mystery")  # the kinds that take a stage's verbs: make try logs
 # Where in its block a service listens. For what only shows figures see METRICS_OFFSETS.
 OFFSETS = {NGINX: 0, **{server: n for n, server in enumerate(API_SERVERS, 1)}, FLOWER: 5, REDIS: 6}
