@@ -91,6 +91,8 @@ class Sender:
 
     def begin(self, requests: Sequence[Request]) -> None:
         """Send every request at its `planned_at`."""
+        self.finish()
+        self._last = float("inf")
         self.requests.extend(requests)
         self._start(self._all_at_their_times(list(requests)))
 
@@ -148,8 +150,16 @@ class Sender:
         await work
 
     async def _all_at_their_times(self, requests: list[Request]) -> None:
+        # One loop for all: a sleeping coroutine for each of many thousand requests would cost more than the requests.
         async with self._doors() as sessions:
-            await asyncio.gather(*(self._at_its_time(one, sessions) for one in requests))
+            sent = []
+            for request in sorted(requests, key=lambda one: one.planned_at):
+                while request.planned_at <= self._last and (left := request.planned_at - time.time()) > 0:
+                    await asyncio.sleep(min(left, LOOK_SECONDS))
+                if request.planned_at > self._last:
+                    break
+                sent.append(asyncio.create_task(self._send(request, sessions)))
+            await asyncio.gather(*sent)
 
     async def _until(self, accepted: int, make: Callable[[], Request], senders: int) -> None:
         async with self._doors() as sessions:
@@ -169,13 +179,6 @@ class Sender:
             self._open -= 1
             if request.outcome == "refused":
                 await asyncio.sleep(REFUSED_SECONDS * self.rng.uniform(0.5, 1.0))
-
-    async def _at_its_time(self, request: Request, sessions: Doors) -> None:
-        while (left := request.planned_at - time.time()) > 0:
-            await asyncio.sleep(min(left, LOOK_SECONDS))
-            if request.planned_at > self._last:
-                return
-        await self._send(request, sessions)
 
     async def _send(self, request: Request, sessions: Doors) -> None:
         """Send a request; a retrying client does so again until it is accepted, or refused for good."""

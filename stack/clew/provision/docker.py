@@ -290,9 +290,12 @@ def build(command: Sequence[str], image: str, on_line: Say = lambda _: None) -> 
 
 
 def build_command(
-    base: str, image: str = IMAGE, dockerfile: Path = paths.STACK / "Dockerfile", context: Path = paths.STACK
+    base: str, image: str = IMAGE, dockerfile: Path | None = None, context: Path | None = None
 ) -> list[str]:
-    """Return the command that builds an image on `base`; labels say what the image of the nine was made from."""
+    """Return the command that builds an image on `base`, without a `dockerfile` and `context` the one of all nine.
+
+    Its labels say what it was made from.
+    """
     labels = {BASE_LABEL: base, INPUTS_LABEL: image_inputs(base)} if image == IMAGE else {BASE_LABEL: base}
     command = ["docker", "build", "--progress=plain", f"--build-arg=BASE={base}", f"--tag={image}"]
     command += [f"--label={name}={value}" for name, value in labels.items()]
@@ -301,7 +304,7 @@ def build_command(
             command.append(f"--build-arg={name}")
     if authorities := host_authorities():
         command.append(f"--secret=id=host-ca,src={authorities}")
-    return [*command, f"--file={dockerfile}", str(context)]
+    return [*command, f"--file={dockerfile or paths.STACK / 'Dockerfile'}", str(context or paths.STACK)]
 
 
 def host_authorities() -> Path | None:

@@ -65,12 +65,14 @@ def content(environment: Mapping[str, str], file: Path = COMPOSE_FILE) -> dict[s
     """Return what the file says of `services`, `networks` and `volumes`, as it is there, with variables replaced.
 
     Raises:
-        ClewError: the file is not YAML, has none of the three, or a variable in a form that is not known here.
+        ClewError: the file is not YAML, has no services, or a variable in a form that is not known here.
     """
     try:
         found = yaml.safe_load(file.read_text())
-        return {key: _interpolated(found.get(key, {}), environment) for key in ("services", "networks", "volumes")}
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
+        services = found["services"]
+        others = {key: found.get(key) or {} for key in ("networks", "volumes")}
+        return {key: _interpolated(value, environment) for key, value in {"services": services, **others}.items()}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(file, error) from None
 
 

@@ -1,0 +1,138 @@
+"""What is decided and read without a Swarm."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clew.core.errors import ClewError
+from clew.drills.account import Account
+from clew.drills.model import Attempt, Request
+from clew.swarm import cluster, control, drill, nodes
+from clew.swarm.autoscale import Decision, Rules, decide
+from taskqueue.contract import HOPS
+
+RULES = Rules(least=1, most=6, per_worker=20, calm_looks=3)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "workers", "wanted"),
+    [(0, 1, 1), (20, 1, 1), (21, 1, 2), (100, 1, 5), (5000, 1, 6), (5000, 6, 6), (60, 3, 3)],
+)
+def test_a_backlog_gets_its_workers_at_once(waiting, workers, wanted):
+    assert decide(waiting, workers, 0, RULES) == Decision(wanted, 0)
+
+
+def test_workers_go_one_by_one_after_some_calm_looks():
+    looks = []
+    workers, calm = 6, 0
+    for _ in range(7):
+        workers, calm = decide(0, workers, calm, RULES)
+        looks.append(workers)
+    assert looks == [6, 6, 5, 5, 5, 4, 4]
+
+
+def test_a_burst_ends_the_calm():
+    assert decide(40, 2, 2, RULES) == Decision(2, 0)
+    assert decide(0, 2, 0, RULES) == Decision(2, 1)
+
+
+def test_there_is_always_one_worker():
+    assert decide(0, 1, 99, RULES).workers == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "managers", "leader"), [(1, [1], 1), (2, [1], 1), (3, [1, 2, 3], 3), (5, [1, 2, 3], 3)]
+)
+def test_a_swarm_has_an_odd_number_of_managers_and_starts_away_from_redis(count, managers, leader):
+    assert list(nodes.managers(count)) == managers
+    assert nodes.first_leader(count) == leader
+
+
+def test_a_node_has_a_name_a_label_a_front_door_and_no_more_rights_than_named(monkeypatch):
+    monkeypatch.setenv("CLEW_PORTS", "251")
+    stack = cluster.swarm_stack(3)
+    command = nodes.run_command(stack, 2, "192.0.2.12")
+    assert f"--name={nodes.mark(stack)}-node-2" in command
+    assert f"--label=clew.swarm={nodes.mark(stack)}" in command
+    assert nodes.mark(stack).startswith("clew-swarm-") and nodes.mark(stack).endswith("-251")
+    assert "--publish=127.0.0.1:25251:80" in command
+    assert "--privileged" not in command
+
+
+def test_counts_of_a_service():
+    assert cluster.counts("3/6") == (3, 6)
+    assert cluster.counts("2/3 (max 1 per node)") == (2, 3)
+
+
+def test_lines_are_sorted_by_the_service_that_they_name():
+    own = json.dumps({"service": "celery-worker-5", "message": "x"})
+    assert cluster.by_service([own, "no JSON", "{}", "[1]", '"x"']) == {"celery-worker-5": [own]}
+
+
+def test_a_line_on_a_node_s_disk_is_unwrapped():
+    assert nodes.unwrapped(json.dumps({"log": '{"a":1}\n', "stream": "stdout"})) == '{"a":1}'
+    assert nodes.unwrapped('{"log": "cut of') == ""
+
+
+def test_a_node_of_your_own_swarm_is_never_killed():
+    yours = cluster.Cluster(cluster.swarm_stack(3), yours=True)
+    with pytest.raises(ClewError, match="kills only nodes that are containers here"):
+        control.kill(yours, 1)
+    with pytest.raises(ClewError, match="three nodes that are containers here"):
+        drill.require(yours)
+
+
+def test_without_a_swarm_every_command_says_what_starts_one(monkeypatch):
+    monkeypatch.setattr(cluster, "noted", lambda stack: {})
+    with pytest.raises(ClewError, match="No Swarm") as error:
+        cluster.current()
+    assert error.value.next_step == "make swarm-up"
+
+
+def test_the_stack_of_a_swarm_has_its_stage_and_ports_of_its_own(monkeypatch):
+    monkeypatch.setenv("CLEW_PORTS", "80")
+    stack = cluster.swarm_stack(5, "http://192.0.2.7:80")
+    assert (stack.url, stack.number, stack.mix) == ("http://192.0.2.7:80", 5, "11111")
+    assert cluster.swarm_stack(0).prefix == "80" and cluster.swarm_stack(0).url == "http://127.0.0.1:8150"
+
+
+def sent(number, at, label="steps, trail", status=201):
+    request = Request(number, f"drill-{number}", "retrying", {}, at, key="k", label=label, paced=True)
+    request.attempts.append(Attempt(at, 5.0, status, f"task-{number}" if status == 201 else None))
+    return request
+
+
+def trail(number, hops):
+    return [{"hop": hop, "correlation_id": f"drill-{number}", "service": "x", "ts": 1.0} for hop in HOPS[:hops]]
+
+
+def test_a_trail_is_as_long_as_the_hops_that_kept_the_id():
+    requests = [sent(2, 20.0), sent(1, 10.0), sent(3, 15.0, label="steps"), sent(4, 30.0, status=503)]
+    lines = [*trail(1, 3), *trail(2, 5), {"hop": "worker", "correlation_id": None, "service": "x", "ts": 1.0}]
+    assert drill.trails(requests, lines) == [(10.0, 3), (20.0, 5)]
+
+
+def test_a_step_counts_the_requests_that_were_due_meanwhile():
+    step = drill.Step("scale", 10.0, 20.0, {"new leader": 1.26})
+    again = sent(2, 12.0)
+    again.attempts.insert(0, Attempt(12.0, 5.0, 503))
+    row = step.row([sent(1, 9.9), again, sent(3, 19.9, status=503), sent(4, 20.0)])
+    assert (row["requests"], row["tried_again"], row["failed"], row["seconds"]) == (2, 1, 1, 10.0)
+    assert row["measured"] == {"new leader": 1.3}
+
+
+def verdicts(requests, states, trails, steps):
+    account = Account(requests, {}, states, [], {}, [])
+    return {check.what.partition(":")[0]: check.ok for check in drill.checks_of(account, trails, steps)}
+
+
+def test_a_lost_task_a_failed_request_and_a_short_trail_are_each_seen():
+    steps = [drill.Step("update from", 10.0, 20.0), drill.Step("kill", 30.0, 40.0, {"new leader": 1.0})]
+    good = verdicts([sent(1, 1.0)], {"task-1": "SUCCESS"}, [(1.0, 3), (25.0, 5)], steps)
+    assert set(good.values()) == {True}
+    bad = verdicts([sent(1, 1.0), sent(2, 2.0, status=503)], {"task-1": None}, [(1.0, 3), (25.0, 4)], steps[:1])
+    assert [what for what, ok in bad.items() if not ok] == [
+        "lost", "failed", "hops of a trail after the update", "another leader after the kill"
+    ]  # fmt: skip
