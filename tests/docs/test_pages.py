@@ -46,6 +46,7 @@ PAGES = {
     "ledger": "durable/ledger/",
     "scale": "scale/",
     "kubernetes": "scale/kubernetes/",
+    "swarm": "scale/swarm/",
     "architecture": "architecture/",
     "instructors": "instructors/",
     "source": f"source/stages/{LAST.slug}/{ladder.LAYERS[2].file}/",

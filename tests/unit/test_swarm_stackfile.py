@@ -75,11 +75,15 @@ def test_only_nginx_is_reached_from_outside_and_redis_is_where_its_data_is(descr
 def test_a_password_s_volume_becomes_a_secret(tmp_path, monkeypatch):
     old = "      - redis-data:/data\n"
     found = altered(tmp_path, monkeypatch, old, f"{old}      - secrets-cli:/secrets/cli\n")
-    assert found["secrets"]["redis-cli"] == {"file": "secrets/redis-cli"}
+    assert found["secrets"]["cli-redis-password"] == {"file": "secrets/cli-redis-password"}
     own = {one["source"]: one for one in found["services"]["redis-broker"]["secrets"]}
-    assert own["redis-cli"] == {
-        "source": "redis-cli", "target": "/secrets/cli/redis-password", "uid": "10001", "gid": "10001", "mode": 0o400
-    }  # fmt: skip
+    assert own["cli-redis-password"] == {
+        "source": "cli-redis-password",
+        "target": "/secrets/cli/redis-password",
+        "uid": "10001",
+        "gid": "10001",
+        "mode": 0o400,
+    }
     assert not any("secrets" in name for name in found["volumes"])
 
 
@@ -107,3 +111,13 @@ def test_nginx_s_own_file_of_the_swarm_fits_the_one_that_it_replaces():
         'map "" $fastapi_servers { default tasks.fastapi-server:8000; }' in (STACK / "swarm/upstream.conf").read_text()
     )
     assert "http://$fastapi_servers;" in (STACK / "swarm/stage.Dockerfile").read_text()
+
+
+def test_each_service_has_every_password_file_that_it_is_told_of_and_redis_has_one_of_each_role(described):
+    for name, service in described["services"].items():
+        told = {value for key, value in service.get("environment", {}).items() if key.endswith("_FILE")}
+        told = {value for value in told if value.startswith("/secrets/")}
+        assert told <= {one["target"] for one in service["secrets"]}, name
+        assert {one["source"] for one in service["secrets"]} <= set(described["secrets"])
+    roles = {one["target"] for one in described["services"]["redis-broker"]["secrets"]}
+    assert roles == {f"/secrets/{role}/redis-password" for role in ("api", "worker", "flower", "metrics", "operator")}

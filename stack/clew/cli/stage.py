@@ -27,6 +27,7 @@ from clew.stacks import freshness, lifecycle, ready
 from clew.stacks.drivers import driver_of
 from clew.stacks.services import SERVICES, checked_service
 from clew.stacks.stack import Stack, all_stacks, stack_named, stacks_elsewhere, stage_stack
+from clew.swarm import control as swarms
 
 SHOWN_IDS = 5
 
@@ -66,6 +67,11 @@ def down(stage: str, clean: bool, as_json: bool) -> None:
     ended: dict[str, str | None] = {}
     titles = {stack.name: stack.title for stack in stacks}
     errors: list[ClewError] = []
+    try:
+        if stage == "all" and swarms.has_nodes_here() and swarms.down():
+            ended["swarm"], titles["swarm"] = "swarm", "The Swarm"
+    except ClewError as error:
+        errors.append(error)
     for stack in stacks:
         try:
             with lifecycle.reserved(stack) if stack.number is None else contextlib.nullcontext():

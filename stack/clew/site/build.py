@@ -22,6 +22,7 @@ SOURCES = (
     "stack/logstore/*.json",
     "stack/kubernetes/**/*.yaml",
     "stack/kubernetes/*.sh",
+    "stack/swarm/*",
     "stack/compose.yaml",
     "tests/questions/*.py",
     "Makefile",

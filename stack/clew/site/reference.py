@@ -55,7 +55,12 @@ def make_targets() -> str:
 def commands(cli: click.Group) -> str:
     """Return every `python -m clew` command with its options."""
     parts = []
-    for name, command in sorted(cli.commands.items()):
+    named = {
+        f"{name} {inner}".strip(): command
+        for name, one in cli.commands.items()
+        for inner, command in (one.commands if isinstance(one, click.Group) else {"": one}).items()
+    }
+    for name, command in sorted(named.items()):
         context = click.Context(command, info_name=f"python -m clew {name}")
         usage = " ".join(command.collect_usage_pieces(context))
         parts += [f"### {name}", "", command.help or "", "", "```sh", f"python -m clew {name} {usage}", "```", ""]

@@ -270,6 +270,11 @@ def require_own(cluster: Cluster, number: int) -> None:
         raise ClewError(f"There is no node {number}.", "make swarm-status")
 
 
+def has_nodes_here() -> bool:
+    """Tell whether `make swarm-up` made nodes on this machine."""
+    return noted(swarm_stack(0)).get("yours") is False
+
+
 def down() -> bool:
     """Remove the stack from your Swarm, or the nodes that were made here; return whether there was anything."""
     stack = swarm_stack(0)

@@ -33,8 +33,8 @@ LEFT_OUT = {
     "x-local-ports": "they are for the local driver",
 }
 CONVERTED = ("mem_limit", "pids_limit", "tmpfs", "volumes")
-SECRETS = "secrets-"  # a volume of this name has the password of one role, which in a Swarm is a secret
-SECRET_FILE = "redis-password"  # noqa: S105 - the name of its file
+SECRETS = "secrets-"  # a volume of this name has the passwords of one role, which in a Swarm are secrets
+SECRET_FILE = "redis-password"  # noqa: S105 - the name of the file that each role has
 OWNER = {"uid": "10001", "gid": "10001", "mode": 0o400}
 
 
@@ -113,7 +113,11 @@ def _mounts(described: Mapping[str, Any]) -> tuple[list[Any], list[dict[str, Any
         source, target = one.split(":")[:2]
         if source.startswith(SECRETS):
             role = source.removeprefix(SECRETS)
-            secrets.append({"source": f"redis-{role}", "target": f"{target}/{SECRET_FILE}", **OWNER})
+            named = described.get("environment", {}).values()
+            files = {f"{target}/{SECRET_FILE}", *(str(one) for one in named if str(one).startswith(f"{target}/"))}
+            secrets += [
+                {"source": f"{role}-{file.rpartition('/')[2]}", "target": file, **OWNER} for file in sorted(files)
+            ]
         elif not source.startswith("."):
             volumes.append(one)
     return volumes, secrets
