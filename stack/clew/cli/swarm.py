@@ -144,10 +144,11 @@ def scale_by_depth(seconds: float, most: int) -> None:
 
 @swarm.command(name="drill")
 @click.option("--seed", envvar="CLEW_SEED", type=int, default=7, show_default=True, help="Of all that is random.")
+@click.option("--rate", envvar="CLEW_RATE", type=click.FloatRange(1, 50), default=20.0, show_default=True)
 @as_json
-def run_drill(seed: int, as_json: bool) -> None:
+def run_drill(seed: int, rate: float, as_json: bool) -> None:
     """Scale, update, drain and kill under load, and count what was lost. Exit 0 held, 1 broken, 2 unknown."""
-    result = drill.run(current(), seed, terminal.say)
+    result = drill.run(current(), seed, rate, terminal.say)
     if as_json:
         terminal.data(result.to_json())
     else:

@@ -35,6 +35,7 @@ from clew.swarm.cluster import (
 
 REPLICATED = (API, WORKER, REDIS, FLOWER)
 REDIS_LABEL = "clew.redis=yes"
+WEB_PASSWORD = "flower-web-password"  # noqa: S105 - the name of its file
 
 
 def up(stage: int, count: int, registry: str, say: Say) -> tuple[Cluster, dict[str, float]]:
@@ -154,6 +155,9 @@ def _deploy(cluster: Cluster, image: str, say: Say) -> None:
     file = str(path) if cluster.yours else f"{nodes.SHARED}/{path.name}"
     resolve = ["--with-registry-auth"] if cluster.yours else ["--resolve-image", "never"]
     cluster.ask("stack", "deploy", "--detach=true", *resolve, "--compose-file", file, NAME)
+    for name in described["secrets"]:
+        if name != WEB_PASSWORD:  # a person logs in to Flower; nobody needs the others again
+            (stack.state / "secrets" / name).unlink()
     cluster.wait_ready((*REPLICATED, NGINX))
     cluster.wait_answers(cluster.doors())
 

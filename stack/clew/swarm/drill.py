@@ -36,7 +36,6 @@ SHOULD = (
     "A node is drained; another one, the leader without Redis, is killed.",
     "Then the node with Redis is killed, and comes back: requests wait, and nothing is lost.",
 )
-PER_SECOND = 40.0
 LONGEST_SECONDS = 900
 PAUSE_SECONDS = 5
 OUTAGE_SECONDS = 10
@@ -72,8 +71,9 @@ class Step:
 class Course:
     """The steps of a drill, one after the other, on a Swarm that is up; `cluster` is another one after an update."""
 
-    def __init__(self, cluster: Cluster, seed: int, say: Say) -> None:
+    def __init__(self, cluster: Cluster, seed: int, per_second: float, say: Say) -> None:
         self.cluster = cluster
+        self.per_second = per_second
         self.say = say
         self.rng = random.Random(f"swarm/{seed}")
         self.plan = Plan(self.rng)
@@ -83,7 +83,9 @@ class Course:
     def load(self, label: str) -> None:
         """Begin to send requests at random moments, until `end_early`."""
         now = time.time() + 0.3
-        self.sender.begin([self.request(now + at, label) for at in arrivals(self.rng, PER_SECOND, LONGEST_SECONDS)])
+        self.sender.begin(
+            [self.request(now + at, label) for at in arrivals(self.rng, self.per_second, LONGEST_SECONDS)]
+        )
 
     def request(self, at: float, label: str) -> Request:
         if self.rng.random() < 0.1:
@@ -144,15 +146,15 @@ class Course:
         self.sender.finish(120)
 
 
-def run(cluster: Cluster, seed: int, say: Say) -> Result:
-    """Do all steps on a Swarm of three nodes that is up with the first of the two stages.
+def run(cluster: Cluster, seed: int, per_second: float, say: Say) -> Result:
+    """Do all steps on a Swarm of three nodes that is up with the first of the two stages, with so many requests.
 
     Raises:
         ClewError: it is not such a Swarm.
     """
     require(cluster)
     began = time.time()
-    course = Course(cluster, seed, say)
+    course = Course(cluster, seed, per_second, say)
     doubts: list[str] = []
     say("Scaling to 1 worker and 1 API server.")
     course.scale(1)
@@ -178,7 +180,7 @@ def run(cluster: Cluster, seed: int, say: Say) -> Result:
     result = Result(
         name=NAME, on="durable", seed=seed, driver=cluster.name, short=False, claim=CLAIM, should=SHOULD, stock="",
         verdict=judge.verdict(checks, doubts, []), unknown=doubts, checks=checks, counts=account.counts(), faults=[],
-        notes={"steps": [step.row(requests) for step in course.steps]}, trail=[], began=began,
+        notes={"per_second": per_second, "steps": [step.row(requests) for step in course.steps]}, trail=[], began=began,
         seconds=round(time.time() - began, 1), folder=saved.new_folder(NAME, "durable", seed, began),
     )  # fmt: skip
     saved.save_result(result)
