@@ -14,7 +14,7 @@ from clew.evidence import trace as traces
 from clew.show import drills as words
 from clew.show import terminal
 from clew.stacks.drivers import Driver
-from clew.swarm import autoscale, control, drill
+from clew.swarm import autoscale, control, drill, nodes
 from clew.swarm.cluster import API, WORKER, Cluster, current
 
 REGISTRY = click.option("--registry", envvar="CLEW_REGISTRY", default="", help="Where several machines pull from.")
@@ -28,13 +28,15 @@ def swarm() -> None:
 
 
 @swarm.command()
-@click.option("--nodes", envvar="CLEW_NODES", type=int, default=3, show_default=True, help="How many to make here.")
+@click.option(
+    "--nodes", "count", envvar="CLEW_NODES", type=int, default=3, show_default=True, help="How many to make here."
+)
 @STAGE
 @REGISTRY
 @as_json
-def up(nodes: int, stage: int, registry: str, as_json: bool) -> None:
+def up(count: int, stage: int, registry: str, as_json: bool) -> None:
     """Make the nodes and deploy a stage on them."""
-    cluster, took = control.up(stage, nodes, registry, terminal.say)
+    cluster, took = control.up(stage, count, registry, terminal.say)
     found = {
         "stage": stage,
         "seconds": {part: round(value, 1) for part, value in took.items()},
@@ -55,13 +57,13 @@ def up(nodes: int, stage: int, registry: str, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Print the nodes, the services and where each task runs; exit 1 when a task is missing."""
     cluster = current()
-    nodes = cluster.rows("node", "ls")
+    machines = cluster.rows("node", "ls")
     replicas = cluster.replicas()
     tasks = cluster.tasks()
     if as_json:
-        terminal.data({"nodes": nodes, "replicas": replicas, "tasks": tasks})
+        terminal.data({"nodes": machines, "replicas": replicas, "tasks": tasks})
     else:
-        for node in nodes:
+        for node in machines:
             told = f"{node['Status']}, {node['Availability']} {node['ManagerStatus']}"
             terminal.out.print(f"{node['Hostname']:<10} {told}", markup=False)
         for task in sorted(tasks, key=lambda one: str(one["Name"])):
@@ -121,6 +123,8 @@ def kill(node: str | None) -> None:
     number = numbered(node)
     for what, seconds in control.kill(current(), number).items():
         terminal.out.print(f"{what:<12} after {seconds:.1f} s")
+    if number == nodes.WITH_REDIS:
+        terminal.out.print("Redis was there: nothing is accepted until the node works again.")
     terminal.next_step(f"make swarm-restore NODE={number}")
 
 

@@ -52,6 +52,8 @@ def up(stage: int, count: int, registry: str, say: Say) -> tuple[Cluster, dict[s
     cluster = Cluster(stack, yours)
     took: dict[str, float] = {}
     with lifecycle.only_one(stack):
+        if not 1 <= count <= nodes.MOST_NODES:
+            raise ClewError(f"NODES is {count}; it must be 1 to {nodes.MOST_NODES}.", "make swarm-up NODES=3")
         if facts := noted(stack):
             raise ClewError(f"A Swarm with stage {facts['stage']} is up already.", "make swarm-down")
         stack.state.mkdir(parents=True, exist_ok=True)
@@ -61,8 +63,6 @@ def up(stage: int, count: int, registry: str, say: Say) -> tuple[Cluster, dict[s
         if yours:
             image = _on_yours(cluster, stage, registry, image)
         else:
-            if not 1 <= count <= nodes.MOST_NODES:
-                raise ClewError(f"NODES is {count}; it must be 1 to {nodes.MOST_NODES}.", "make swarm-up NODES=3")
             images.build_node(say)
         took["images"] = time.monotonic() - began
         note(stack, {"stage": stage, "yours": yours})  # from here on there is something to take down
@@ -93,7 +93,7 @@ def _start_nodes(cluster: Cluster, stage: int, count: int, say: Say) -> None:
         _form(stack, count)
         say("Loading the image into the nodes")
         loading.result()
-    cluster.ask("node", "update", "--label-add", REDIS_LABEL, "node-1")
+    cluster.ask("node", "update", "--label-add", REDIS_LABEL, f"node-{nodes.WITH_REDIS}")
 
 
 def _form(stack: Stack, count: int) -> None:
@@ -206,7 +206,13 @@ def update(cluster: Cluster, stage: int, registry: str, say: Say) -> tuple[Clust
 
 
 def drain(cluster: Cluster, node: str) -> float:
-    """Take everything off a node, and wait until it runs elsewhere."""
+    """Take everything off a node, and wait until it runs elsewhere.
+
+    Raises:
+        ClewError: it is the node that has Redis, which cannot run elsewhere.
+    """
+    if not cluster.yours and node == f"node-{nodes.WITH_REDIS}":
+        raise ClewError(f"{node} has Redis and its data: nothing would be accepted.", "make swarm-drain NODE=2")
     began = time.monotonic()
     cluster.ask("node", "update", "--availability", "drain", node)
 
@@ -221,8 +227,10 @@ def drain(cluster: Cluster, node: str) -> float:
 def kill(cluster: Cluster, number: int) -> dict[str, float]:
     """Kill a node; return the seconds until there was a leader, and until what ran there ran elsewhere.
 
+    What ran on the node with Redis is not waited for: without Redis nothing gets ready.
+
     Raises:
-        ClewError: it is a node of your own Swarm, has Redis, or nothing took its place.
+        ClewError: it is a node of your own Swarm, or nothing took its place.
     """
     require_own(cluster, number)
     node = f"node-{number}"
@@ -237,12 +245,19 @@ def kill(cluster: Cluster, number: int) -> dict[str, float]:
         took["new leader"] = time.monotonic() - began
 
     def noticed() -> bool:
-        return all(task["Node"] != node for task in cluster.tasks() if not task["Name"].startswith(f"{NAME}_{NGINX}"))
+        return cluster.docker("node", "inspect", "--format", "{{.Status.State}}", node).output.strip() == "down"
+
+    def elsewhere() -> bool:
+        left = {task["Name"].split(".")[0] for task in cluster.tasks() if task["Node"] == node}
+        return left <= {f"{NAME}_{NGINX}"}
 
     wait_until(
         noticed, READY_SECONDS, f"the Swarm to notice that {node} is down", "make swarm-status", every=LOOK_SECONDS
     )
     took["noticed"] = time.monotonic() - began
+    if number == nodes.WITH_REDIS:
+        return took
+    wait_until(elsewhere, READY_SECONDS, f"the tasks of {node} to move", "make swarm-status", every=LOOK_SECONDS)
     cluster.wait_ready(REPLICATED)
     took["replaced"] = time.monotonic() - began
     return took

@@ -40,7 +40,7 @@ LONGEST_SECONDS = 900
 PAUSE_SECONDS = 5
 OUTAGE_SECONDS = 10
 FROM_STAGE, TO_STAGE = 3, 5
-DRAINED, KILLED, WITH_REDIS = 2, 3, 1
+DRAINED, KILLED = 2, 3
 TASK_SECONDS = 0.05
 STEPS, OUTAGE, TRAIL = "steps", "redis node", "trail"
 
@@ -88,10 +88,11 @@ class Course:
         )
 
     def request(self, at: float, label: str) -> Request:
+        paced = label == STEPS  # after an outage everybody tries again, and being late shows nothing
         if self.rng.random() < 0.1:
-            return self.plan.request(client.request_body(), at, "retrying", label=f"{label}, {TRAIL}", paced=True)
+            return self.plan.request(client.request_body(), at, "retrying", label=f"{label}, {TRAIL}", paced=paced)
         body = rehearsal(TASK_SECONDS, self.rng.choice(("high", "medium", "low")))
-        return self.plan.request(body, at, "retrying", label=label, paced=True)
+        return self.plan.request(body, at, "retrying", label=label, paced=paced)
 
     def step(self, name: str, act: Callable[[], object]) -> None:
         """Do something, note how long it took, and let the load go on for a moment."""
@@ -120,7 +121,7 @@ class Course:
         """Kill the node that has Redis, and have it back: its disk has all that was acknowledged."""
         self.load(OUTAGE)
         time.sleep(PAUSE_SECONDS)
-        self.step(f"kill node {WITH_REDIS}, which has Redis, for {OUTAGE_SECONDS} s", self.outage)
+        self.step(f"kill node {nodes.WITH_REDIS}, which has Redis, for {OUTAGE_SECONDS} s", self.outage)
         self.end()
 
     def scale(self, count: int) -> None:
@@ -131,9 +132,9 @@ class Course:
 
     def outage(self) -> dict[str, float]:
         began = time.monotonic()
-        nodes.kill(self.cluster.stack, WITH_REDIS)
+        nodes.kill(self.cluster.stack, nodes.WITH_REDIS)
         time.sleep(OUTAGE_SECONDS)
-        nodes.start(self.cluster.stack, WITH_REDIS)
+        nodes.start(self.cluster.stack, nodes.WITH_REDIS)
         started = time.monotonic() - began
         other = self.cluster.door(KILLED)
         wait_until(lambda: answers(other), READY_SECONDS, "Redis", "make swarm-status", every=0.2)
@@ -153,11 +154,14 @@ def run(cluster: Cluster, seed: int, per_second: float, say: Say) -> Result:
         ClewError: it is not such a Swarm.
     """
     require(cluster)
-    began = time.time()
     course = Course(cluster, seed, per_second, say)
     doubts: list[str] = []
     say("Scaling to 1 worker and 1 API server.")
     course.scale(1)
+    wait_until(
+        lambda: counted_running(cluster) == {WORKER: 1, API: 1}, READY_SECONDS, "the others to end", "make swarm-status"
+    )
+    began = time.time()
     try:
         course.all_steps()
         course.lose_redis()
@@ -187,6 +191,13 @@ def run(cluster: Cluster, seed: int, per_second: float, say: Say) -> Result:
     saved.save_logs(result.folder, texts)
     saved.save_requests(result.folder, requests)
     return result
+
+
+def counted_running(cluster: Cluster) -> dict[str, int]:
+    """Return how many workers and API servers run, with those that are about to end."""
+    tasks = cluster.rows("stack", "ps", "clew")
+    names = [str(one["Name"]) for one in tasks if str(one["CurrentState"]).startswith("Running")]
+    return {name: sum(name in one for one in names) for name in (WORKER, API)}
 
 
 def require(cluster: Cluster) -> None:

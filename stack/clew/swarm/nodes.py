@@ -20,6 +20,7 @@ from clew.swarm.images import NODE_IMAGE
 
 MOST_NODES = 5  # each has a front door among the stack's ten ports
 MANAGERS = 3
+WITH_REDIS = 1
 LABEL = "clew.swarm"
 SHARED = "/srv/clew"  # in a node: the stack's state folder, which has the images and the stack file
 ENGINE_SECONDS = 60
