@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 from typing import Any
 
 from celery import Celery
@@ -25,6 +27,8 @@ class Producer(Celery):
             kombu.exceptions.OperationalError: the broker is away, with the stock settings, where there is no ledger.
         """
         try:
+            if settings.durable:
+                options = {"producer": self.own_producer(), "declare": (), **options}  # the workers declare the queues
             return super().send_task(name, *args, **options)
         except (OperationalError, RedisError) as error:
             if not settings.durable:
@@ -33,7 +37,16 @@ class Producer(Celery):
             logger.warning("Message not sent, a worker will send it: %s", error, extra=about)
             return None
 
+    def own_producer(self) -> Any:
+        """Return the producer of the thread that asks, with one client of Redis; Celery makes one for each message."""
+        if not hasattr(_of_thread, "producer"):
+            producer = self.amqp.Producer(self.connection_for_write(), auto_declare=False)
+            producer.channel.Client = functools.cache(producer.channel.Client)
+            _of_thread.producer = producer
+        return _of_thread.producer
 
+
+_of_thread = threading.local()
 celery_app = Producer("api", broker=settings.redis_url, backend="disabled://")
 celery_app.conf.update(
     task_serializer="json",

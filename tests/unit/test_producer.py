@@ -29,12 +29,18 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return "sent"
 
     monkeypatch.setattr(Celery, "send_task", accept)
+    monkeypatch.setattr(producer.Producer, "own_producer", lambda self: "of this thread")
     return calls
 
 
-def test_celery_gets_what_the_queue_service_gave(sent: list[Any]) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+def test_celery_gets_what_the_queue_service_gave_and_with_the_ledger_a_producer_and_no_queue_to_declare(
+    sent: list[Any], monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    monkeypatch.setattr(producer, "settings", SimpleNamespace(durable=durable))
     assert send() == "sent"
-    assert sent == [(("tasks.calculate_var", ["a"]), {"kwargs": KWARGS, "task_id": "t1", "queue": "high"})]
+    ours = {"producer": "of this thread", "declare": ()} if durable else {}
+    assert sent == [(("tasks.calculate_var", ["a"]), {**ours, "kwargs": KWARGS, "task_id": "t1", "queue": "high"})]
 
 
 @pytest.mark.parametrize("error", [OperationalError("away"), RedisConnectionError("away")])
@@ -46,6 +52,7 @@ def test_a_message_that_is_not_sent_is_logged_where_the_ledger_has_the_task_and_
         raise error
 
     monkeypatch.setattr(Celery, "send_task", fail)
+    monkeypatch.setattr(producer.Producer, "own_producer", fail)
     monkeypatch.setattr(producer, "settings", SimpleNamespace(durable=durable))
     if not durable:
         with pytest.raises(type(error)):
