@@ -6,6 +6,7 @@ is written by one of the five layers at its hand-off; its `correlation_id` is th
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -47,13 +48,18 @@ class JsonLine(logging.Formatter):
             extra.setdefault("task_id", about_task["id"])
         line.update(extra)
         if "hop" in extra:
-            line["at"] = f"{os.path.relpath(record.pathname, os.pardir)}:{record.lineno}"
+            line["at"] = f"{_path_of(record.pathname)}:{record.lineno}"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         for name, value in line.items():
             if name not in OWN_FIELDS:
                 line[name] = redacted_field(name, value)
         return json.dumps(line)
+
+
+@functools.cache
+def _path_of(source: str) -> str:
+    return os.path.relpath(source, os.pardir)
 
 
 def configure() -> None:
@@ -66,6 +72,7 @@ def configure() -> None:
     handler.setFormatter(JsonLine())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line shows them
     if settings.environment == "development":
         logger.setLevel(logging.DEBUG)
     if settings.environment == "production":

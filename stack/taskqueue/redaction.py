@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 REDACTED = "[redacted]"
+SHORT = 100  # characters
 _WORDS = (
     r"pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|cookie|session"
 )
@@ -55,6 +56,9 @@ def redacted(text: str) -> str:
     return _CARD.sub(lambda found: REDACTED if is_card_number(found[0]) else found[0], text)
 
 
+_seen_before = functools.lru_cache(maxsize=512)(redacted)  # most lines have one of a few texts
+
+
 def is_card_number(text: str) -> bool:
     """Tell whether digits, maybe with spaces or dashes between them, have a card number's check digit."""
     digits = [int(character) for character in text if character.isdigit()]
@@ -73,7 +77,7 @@ def redacted_field(name: str, value: Any) -> Any:
     if is_secret_name(name):
         return REDACTED
     if isinstance(value, str):
-        return redacted(value)
+        return _seen_before(value) if len(value) < SHORT else redacted(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     return redacted(str(value))
