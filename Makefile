@@ -47,12 +47,12 @@ export CLEW_SECONDS := $(call typed,SECONDS)
 export CLEW_REGISTRY := $(call typed,REGISTRY)
 CLEW := .venv/bin/python -I -m clew
 STAGES := $(patsubst stage-%,%,$(patsubst try-%,try,$(filter stage-% try try-% mystery,$(MAKECMDGOALS))))
-VERBS := up status send trace two check diff logs columns sql metrics reach message dead-letters rolling-restart watch
+VERBS := up status send trace two check diff logs columns sql metrics reach message dead-letters rolling-restart watch load
 
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next sixteen: make stage-3 up trace
+stage-%: ## choose a stage for the next seventeen: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -72,6 +72,7 @@ message: ## the raw Celery message in Redis
 dead-letters: ## messages that no worker will run (REQUEUE=id|all DROP=id|all)
 watch: watch-packages ## the five hops light up as requests pass; q quits
 rolling-restart: ## restart all tiers in use, with 0 failed requests
+load: load-packages ## requests at a rate, IDs counted (NAME=spike SECONDS=30)
 $(VERBS): run-packages
 	@[ -n "$(STAGES)" ] || { echo "No stage given for $@."; echo "Next: make stage-3 $@"; exit 2; }
 	@set -e; for stage in $(STAGES); do $(CLEW) $@ $$stage; done
@@ -84,7 +85,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench-post bench-up bench-sql bench-find bench-queue
+.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench bench-find bench-queue
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -112,14 +113,8 @@ alerts: run-packages ## an alert fires as IDs are lost, and resolves (RECORD=1)
 leaks: run-packages ## 50 requests at once: does a line have another's ID?
 	@$(CLEW) leaks
 
-bench-post: test-packages ## CPU time of a POST with the ledger and without (ROUNDS=…)
-	@.venv/bin/python tests/bench/post.py
-
-bench-up: test-packages ## time until nine containers are healthy, compared
-	@.venv/bin/python tests/bench/up.py
-
-bench-sql: test-packages ## SQL over a million log lines, compared with grep and sort
-	@.venv/bin/python tests/bench/sql.py
+bench: bench-packages ## speed compared, in turns, in one run (NAME=… ROUNDS=… RECORD=1)
+	@.venv/bin/python tests/bench
 
 bench-find: test-packages ## one request of a thousand, found in five ways, with seconds
 	@DRIVER=local .venv/bin/python tests/bench/find.py
@@ -214,7 +209,7 @@ chromium: # installed only where that needs no password; otherwise pytest says w
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test test-quick mutants lint ladder-check lock sbom audit clean run-packages watch-packages sql-packages notebook-packages docs-packages test-packages
+.PHONY: test test-quick mutants lint ladder-check lock sbom audit clean run-packages watch-packages sql-packages load-packages bench-packages notebook-packages docs-packages test-packages
 test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
 
@@ -252,6 +247,12 @@ watch-packages:
 sql-packages:
 	@$(PYTHON) stack/bootstrap.py run sql
 
+load-packages:
+	@$(PYTHON) stack/bootstrap.py run load
+
+bench-packages:
+	@$(PYTHON) stack/bootstrap.py run sql bench
+
 notebook-packages:
 	@$(PYTHON) stack/bootstrap.py run sql notebooks
 
@@ -259,7 +260,7 @@ docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs
 
 test-packages:
-	@$(PYTHON) stack/bootstrap.py run watch sql notebooks docs test delivery
+	@$(PYTHON) stack/bootstrap.py run watch sql load notebooks docs test delivery
 
 .PHONY: help help-all
 help: ## the main targets

@@ -47,6 +47,7 @@ PAGES = {
     "scale": "scale/",
     "kubernetes": "scale/kubernetes/",
     "swarm": "scale/swarm/",
+    "load": "scale/load/",
     "architecture": "architecture/",
     "instructors": "instructors/",
     "source": f"source/stages/{LAST.slug}/{ladder.LAYERS[2].file}/",
