@@ -27,8 +27,9 @@ async def serve():
         print(repr(time.process_time() - began), file=sys.stderr, flush=True)
 asyncio.run(serve())
 """
-# The application of a stage, called as a server calls it; no HTTP client or server is measured.
+# The stage's application, called as a server calls it; no HTTP client or server is measured.
 POST = """
+from main import app
 import json, os, itertools
 BODY = json.dumps({"task_type": "calculate_var", "priority": "high", "data": {"portfolio_data": {"positions": [
     {"symbol": "AAPL", "quantity": 100, "price": 150.0}]}}}).encode()
@@ -56,6 +57,8 @@ async def once():
     await app(scope, receive, send)
     assert status == [201], status
 """
+
+SILENT = "import logging; logging.disable(logging.CRITICAL)\n"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 CHANCE = 0.05
@@ -36,7 +36,8 @@ class Ratio:
 class Bench:
     """A measurement. `opened` starts what is measured and yields the variants, and `facts` that it may add to.
 
-    `rounds` are those of a recorded run, `short` those of a look; the figures are in `unit`.
+    `rounds` are those of a recorded run, `short` those of a look; the figures are in `unit`. `most` has the highest
+    values that facts may have.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Bench:
     rounds: int = 120
     short: int = 15
     warm: int = 1
+    most: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure(bench: Bench, rounds: int) -> Json:
@@ -74,6 +76,7 @@ def measure(bench: Bench, rounds: int) -> Json:
         "chance": round(chance, 4),
         "void": abs(chance - 1) > CHANCE,
         "facts": facts,
+        "most": dict(bench.most),
         "day": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "machine": {"processors": os.cpu_count(), "load_before": round(load, 1), "python": platform.python_version()},
     }
@@ -90,8 +93,9 @@ def _spread(pairs: list[float]) -> Json:
 
 
 def missed(result: Json) -> list[str]:
-    """Return the names of the ratios that are above their goals."""
-    return [one["name"] for one in result["ratios"] if one["goal"] is not None and one["median"] > one["goal"]]
+    """Return the names of the ratios and facts that are above their goals."""
+    above = [one["name"] for one in result["ratios"] if one["goal"] is not None and one["median"] > one["goal"]]
+    return above + [name for name, most in result["most"].items() if result["facts"][name] > most]
 
 
 def lines(result: Json) -> Iterator[str]:
@@ -103,7 +107,8 @@ def lines(result: Json) -> Iterator[str]:
         goal = "" if one["goal"] is None else f", goal ≤ {one['goal']:g}"
         yield f"  {one['name']}: {one['median']:.3f} (half of the rounds {one['low']:.3f} to {one['high']:.3f}{goal})"
     for name, fact in result["facts"].items():
-        yield f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}"
+        goal = f" (goal ≤ {result['most'][name]:g})" if name in result["most"] else ""
+        yield f"  {name}: {fact if isinstance(fact, str) else json.dumps(fact)}{goal}"
     yield f"  the same twice: {result['chance']:.3f}" + (
         ": more than 5 % from 1, so this run shows nothing" if result["void"] else ""
     )

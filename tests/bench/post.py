@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from children import POST, child, redis
 from harness import Bench, Json, Ratio, Variants
 
-APPLICATION = "from main import app\n" + POST
 PUBLISH = """
 import os, itertools, uuid
 import redis
@@ -36,7 +35,7 @@ def opened(facts: Json) -> Iterator[Variants]:
     with redis() as port:
         url = f"redis://127.0.0.1:{port}/0"
         with (
-            child(APPLICATION, 40, REDIS_URL=url) as post,
+            child(POST, 40, REDIS_URL=url) as post,
             child(PUBLISH, 80, REDIS_URL=url) as publish,
             child(PUBLISH, 80, REDIS_URL=url) as again,
         ):

@@ -1,28 +1,25 @@
 """How long nine containers take until all nine are ready: Clew's compose file compared with a bare one, alternately.
 
-Both are asked over their ports by the same function. For Clew's it also prints when Docker calls all nine healthy.
+Both are asked over their ports by the same function. For Clew's it is also told when Docker calls all nine healthy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-os.environ["CLEW_PORTS"] = os.environ.get("CLEW_TEST_PORTS", "290")
+from harness import Bench, Json, Ratio, Variants
 
 from clew import provision
-from clew.core.errors import ClewError
 from clew.core.wait import wait_until
 from clew.stacks.ready import wait_ready
 from clew.stacks.services import NGINX
 from clew.stacks.stack import Stack, checkout_mark, ports_of, stage_stack
-
-ROUNDS = 5
-GOAL = 1.3
 
 
 def compose(folder: Path, project: str, *arguments: str) -> None:
@@ -53,28 +50,33 @@ def measure(stack: Stack, project: str, has_checks: bool) -> tuple[float, float]
         compose(stack.folder, project, "down", "--volumes", "--timeout", "5")
 
 
-def main() -> None:
-    try:
-        provision.ensure_compose(print)
-        provision.ensure_stack_image(print)
-    except ClewError as error:
-        sys.exit(str(error))
-    clew = stage_stack(5)
+@contextlib.contextmanager
+def opened(facts: Json) -> Iterator[Variants]:
+    provision.ensure_compose(print)
+    provision.ensure_stack_image(print)
     bare = Stack("bench", "bench", Path(__file__).parent, ports_of("bench"))
-    rows = []
-    for turn in range(1, ROUNDS + 1):
-        bare_ready, _ = measure(bare, f"clew-bare-{checkout_mark()}", has_checks=False)
-        ready, nine_healthy = measure(clew, f"clew-bench-{checkout_mark()}", has_checks=True)
-        rows.append((bare_ready, ready, nine_healthy))
-        print(f"round {turn}: bare {bare_ready:.1f} s, clew {ready:.1f} s (docker says healthy: {nine_healthy:.1f} s)")
-    bare_median, median, healthy_median = (statistics.median(column) for column in zip(*rows, strict=True))
-    ready_ratio = statistics.median(row[1] / row[0] for row in rows)
-    healthy_ratio = statistics.median(row[2] / row[0] for row in rows)
-    print(f"medians: bare ready {bare_median:.1f} s, clew ready {median:.1f} s, clew healthy {healthy_median:.1f} s")
-    print(
-        f"median of {ROUNDS} pairs: ready / bare {ready_ratio:.2f}, healthy / bare {healthy_ratio:.2f} (goal: {GOAL})"
-    )
+    healthy_seconds = []
+
+    def clew_up() -> float:
+        ready, nine_healthy = measure(stage_stack(5), f"clew-bench-{checkout_mark()}", has_checks=True)
+        healthy_seconds.append(nine_healthy)
+        return ready
+
+    def bare_up() -> float:
+        return measure(bare, f"clew-bare-{checkout_mark()}", has_checks=False)[0]
+
+    yield {"bare": bare_up, "clew": clew_up, "bare again": bare_up}
+    facts["seconds until Docker calls all nine healthy"] = round(statistics.median(healthy_seconds), 1)
 
 
-if __name__ == "__main__":
-    main()
+BENCH = Bench(
+    "up",
+    "Time until nine containers answer: stack/compose.yaml, and the same nine with nothing around them",
+    "s",
+    opened,
+    (Ratio("clew ÷ bare", "clew", "bare", 1.3),),
+    ("bare", "bare again"),
+    rounds=5,
+    short=1,
+    warm=0,
+)

@@ -48,6 +48,7 @@ PAGES = {
     "kubernetes": "scale/kubernetes/",
     "swarm": "scale/swarm/",
     "load": "scale/load/",
+    "benchmarks": "scale/benchmarks/",
     "architecture": "architecture/",
     "instructors": "instructors/",
     "source": f"source/stages/{LAST.slug}/{ladder.LAYERS[2].file}/",

@@ -19,6 +19,7 @@ from clew.lab.tries import wrong
 from clew.show import svg
 from clew.site import (
     alerted,
+    benched,
     docstrings,
     drawing,
     drilled,
@@ -223,6 +224,14 @@ class Markers:
     def drills(self) -> str:
         """All drills and their last recorded results."""
         return drilled.table()
+
+    def benches(self) -> str:
+        """All recorded measurements: ratios, goals, and how far chance reaches."""
+        return benched.table()
+
+    def bench(self, name: str) -> str:
+        """One recorded measurement: its figures, and a picture of its ratios."""
+        return benched.figures(name)
 
     def leaks(self, part: str) -> str:
         """The leak lab's recorded `table`, `example` or `pictures`."""

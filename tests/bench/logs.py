@@ -1,24 +1,25 @@
-"""One million lines of nine services: SQL compared with grep and sort. `make bench-sql`, two minutes."""
+"""One ID, and the time of each hop, in a million lines of nine services: `make logs ID=`, SQL, and what a shell can."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
-import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from harness import Bench, Json, Ratio, Variants
+
 from clew import ladder
-from clew.evidence import sql
+from clew.evidence import logs, sql
 from clew.stacks.services import API_SERVERS, NGINX, REDIS, SERVICES, WORKERS
 
 LINES = int(os.environ.get("LINES_OF_LOGS", "1000000"))
-ROUNDS = int(os.environ.get("ROUNDS", "7"))
 PER_REQUEST = 8
 # What a shell can do: the lines of all hops by ID and time, and the time since the line before with the same ID.
 SHELL_HOPS = r"""cat *.log | grep '"hop"' |
@@ -56,43 +57,58 @@ def write(folder: Path) -> tuple[dict[str, Path], str]:
     return files, f"TRACE-{LINES // PER_REQUEST // 2}"
 
 
-def timed(action: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
-
-
-def main() -> None:
+@contextlib.contextmanager
+def opened(facts: Json) -> Iterator[Variants]:
     with tempfile.TemporaryDirectory() as folder:
         files, wanted = write(Path(folder))
-        megabytes = sum(file.stat().st_size for file in files.values()) / 1e6
         began = time.perf_counter()
         connection = sql.database(files)
-        loading = time.perf_counter() - began
+        facts |= {"lines": LINES, "seconds to load the table once": round(time.perf_counter() - began, 2)}
 
-        def shell(command: str) -> Callable[[], Any]:
-            return lambda: subprocess.run(
-                ["sh", "-c", command],
-                cwd=folder,
-                check=True,
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "LC_ALL": "C"},
+        def python() -> Any:
+            lines = logs.parsed({service: file.read_text().split("\n") for service, file in files.items()})
+            return logs.with_id(lines, wanted)
+
+        def shell(command: str) -> Callable[[], float]:
+            environment = {**os.environ, "LC_ALL": "C"}
+            return _timed(
+                lambda: subprocess.run(
+                    ["sh", "-c", command], cwd=folder, check=True, capture_output=True, env=environment
+                )
             )
 
-        pairs = {
-            "one request": (
-                lambda: sql.ask(connection, f"FROM request('{wanted}')", ""),
-                shell(f"grep -hw {wanted} *.log | sort -t: -k2"),
-            ),
-            "time of each hop": (lambda: sql.ask(connection, SQL_HOPS, ""), shell(SHELL_HOPS)),
+        grep = f"grep -hw {wanted} *.log | sort -t: -k2"
+        yield {
+            "logs ID=": _timed(python),
+            "SQL": _timed(lambda: sql.ask(connection, f"FROM request('{wanted}')", "")),
+            "grep": shell(grep),
+            "grep again": shell(grep),
+            "hops in SQL": _timed(lambda: sql.ask(connection, SQL_HOPS, "")),
+            "hops in a shell": shell(SHELL_HOPS),
         }
-        print(f"{LINES} lines, {megabytes:.0f} MB, loaded once in {loading:.2f} s; {ROUNDS} rounds, interleaved")
-        for name, (asks, shells) in pairs.items():
-            times = [(timed(asks), timed(shells)) for _ in range(ROUNDS)]
-            ratio = statistics.median(a / b for a, b in times)
-            ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-            print(f"{name:<17} SQL {ours:.3f} s, shell {theirs:.3f} s, ratio {ratio:.2f}")
 
 
-if __name__ == "__main__":
-    main()
+def _timed(action: Callable[[], Any]) -> Callable[[], float]:
+    def round_() -> float:
+        began = time.perf_counter()
+        action()
+        return time.perf_counter() - began
+
+    return round_
+
+
+BENCH = Bench(
+    "logs",
+    "Finding one ID, and the time of each hop, in a million lines of nine services",
+    "s",
+    opened,
+    (
+        Ratio("logs ID= ÷ grep and sort", "logs ID=", "grep", 0.8),
+        Ratio("SQL ÷ grep and sort", "SQL", "grep"),
+        Ratio("time of each hop: SQL ÷ shell", "hops in SQL", "hops in a shell"),
+    ),
+    ("grep", "grep again"),
+    rounds=7,
+    short=1,
+    warm=0,
+)
