@@ -29,7 +29,7 @@ async def once():
 @contextlib.contextmanager
 def opened(facts: Json) -> Iterator[Variants]:
     one = {"OPENBLAS_NUM_THREADS": "1"}
-    with child(VAR, 3, **one) as var, child(DRAWS, 6, **one) as draws, child(DRAWS, 6, **one) as again:
+    with child(VAR, 10, **one) as var, child(DRAWS, 20, **one) as draws, child(DRAWS, 20, **one) as again:
         yield {"VaR": var, "draws": draws, "draws again": again}
 
 

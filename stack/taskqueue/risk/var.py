@@ -99,11 +99,13 @@ def simulate_losses(values: Floats, drift: Floats, scale: Floats, root: Floats, 
     """
     random = np.random.default_rng(seed)
     losses = np.empty(simulations)
+    scaled_root = root * scale
     paths = max(1, CHUNK // values.size)
     for start in range(0, simulations, paths):
         chunk = losses[start : start + paths]
-        normals = random.standard_normal((chunk.size, values.size)) @ root
-        chunk[:] = -np.expm1(drift + scale * normals) @ values
+        returns = random.standard_normal((chunk.size, values.size)) @ scaled_root
+        returns += drift
+        np.matmul(np.expm1(returns, out=returns), -values, out=chunk)
     return losses
 
 
@@ -114,9 +116,10 @@ def tail(losses: Floats, confidence_level: float) -> tuple[float, float]:
     before, and expected shortfall is the mean of the k worst, the last one counted by the fraction that k
     leaves over.
     """
-    worst_first = np.sort(losses)[::-1]
     count = tail_count(confidence_level, losses.size)
     whole = int(count)
+    first = losses.size - whole - 1
+    worst_first = np.sort(np.partition(losses, first)[first:])[::-1]  # sorting all would take most of the time
     value_at_risk = float(worst_first[whole])
     total = float(worst_first[:whole].sum()) + (count - whole) * value_at_risk
     return value_at_risk, total / count
