@@ -31,6 +31,8 @@ asyncio.run(serve())
 POST = """
 from main import app
 import json, os, itertools
+from taskqueue.reliability import intake, ledger
+ledger.SCRIPT_SECONDS = intake.BUDGET_SECONDS = 60  # on a busy machine a POST would be refused as too late
 BODY = json.dumps({"task_type": "calculate_var", "priority": "high", "data": {"portfolio_data": {"positions": [
     {"symbol": "AAPL", "quantity": 100, "price": 150.0}]}}}).encode()
 numbers = itertools.count()
