@@ -15,7 +15,9 @@ from clew.stacks.stack import stack_named
 @click.command()
 @stage_argument
 @click.option("--name", envvar="CLEW_NAME", default="steady", show_default=True, help="steady, spike, mixed or slow.")
-@click.option("--seconds", envvar="CLEW_SECONDS", type=click.FloatRange(1, 900), help="Without it, as long as the scenario is.")
+@click.option(
+    "--seconds", envvar="CLEW_SECONDS", type=click.FloatRange(1, 900), help="Without it, as long as the scenario is."
+)
 @as_json
 def load(stage: str, name: str, seconds: float | None, as_json: bool) -> None:
     """Send requests when they are due, whatever is answered, and count their IDs in the workers' logs."""

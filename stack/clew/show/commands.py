@@ -8,10 +8,12 @@ from clew.core.errors import ClewError
 from clew.stacks.stack import on_these_ports
 
 VERBS = (
-    "up status send trace two check diff logs columns sql metrics reach message dead-letters watch rolling-restart load "
-    "down"
+    "up status send trace two check diff logs columns sql metrics reach message dead-letters watch "
+    "rolling-restart load down"
 )
-TARGETS = r"stage-\w+ two-\d try(-\d)? check-try hint-try mystery guess journey lattice doctor down drills? leaks swarm-\w+"
+TARGETS = (
+    r"stage-\w+ two-\d try(-\d)? check-try hint-try mystery guess journey lattice doctor down drills? leaks swarm-\w+"
+)
 # Quoted where it has spaces; a mark after which the sentence goes on is not of it.
 VALUE = r"""('[^']*'|"[^"]*"|[^\s'",.?;)]|[,.?;](?=\S)|\.(?=$| [A-Z_]+=))*"""
 COMMAND = re.compile(
