@@ -85,7 +85,7 @@ down: run-packages ## stop the services of the stage; without a stage, of all
 
 # --- all stages -------------------------------------------------------------------------------------------------------
 
-.PHONY: journey lattice leaks alerts notebooks lab record doctor ladder bench bench-find bench-queue
+.PHONY: journey lattice leaks ways alerts notebooks lab record doctor ladder bench bench-find bench-queue
 journey: run-packages ## one request on all six stages: the truth table
 	@$(CLEW) journey
 
@@ -112,6 +112,9 @@ alerts: run-packages ## an alert fires as IDs are lost, and resolves (RECORD=1)
 
 leaks: run-packages ## 50 requests at once: does a line have another's ID?
 	@$(CLEW) leaks
+
+ways: otel-packages ## an ID carried in three ways, compared by running
+	@$(CLEW) ways
 
 bench: bench-packages ## speed compared, in turns, in one run (NAME=… ROUNDS=… RECORD=1)
 	@.venv/bin/python tests/bench
@@ -209,7 +212,7 @@ chromium: # installed only where that needs no password; otherwise pytest says w
 
 # --- working on Clew itself -------------------------------------------------------------------------------------------
 
-.PHONY: test test-quick mutants lint ladder-check lock sbom audit clean run-packages watch-packages sql-packages load-packages bench-packages notebook-packages docs-packages test-packages
+.PHONY: test test-quick mutants lint ladder-check lock sbom audit clean run-packages watch-packages sql-packages load-packages otel-packages bench-packages notebook-packages docs-packages test-packages
 test: test-packages ## all tests, on every driver that is here (TESTS=tests/unit)
 	@.venv/bin/python -m pytest $(TESTS)
 
@@ -244,6 +247,9 @@ run-packages:
 watch-packages:
 	@$(PYTHON) stack/bootstrap.py run watch
 
+otel-packages:
+	@$(PYTHON) stack/bootstrap.py run otel
+
 sql-packages:
 	@$(PYTHON) stack/bootstrap.py run sql
 
@@ -254,13 +260,13 @@ bench-packages:
 	@$(PYTHON) stack/bootstrap.py run sql bench
 
 notebook-packages:
-	@$(PYTHON) stack/bootstrap.py run sql notebooks
+	@$(PYTHON) stack/bootstrap.py run sql otel notebooks
 
 docs-packages:
 	@$(PYTHON) stack/bootstrap.py run docs
 
 test-packages:
-	@$(PYTHON) stack/bootstrap.py run watch sql load notebooks docs test delivery
+	@$(PYTHON) stack/bootstrap.py run watch sql load otel notebooks docs test delivery
 
 .PHONY: help help-all
 help: ## the main targets

@@ -1,6 +1,6 @@
 """Make `.venv` and install pinned groups of packages into it.
 
-    python3 stack/bootstrap.py run [watch sql load notebooks docs test delivery bench]
+    python3 stack/bootstrap.py run [watch sql load otel notebooks docs test delivery bench]
 
 Needs Python 3.11 and its standard library. With nothing to do it costs a few milliseconds: one stamp for each
 group tells what is installed. Older Pythons must be able to parse this file, up to the version check, and
@@ -31,7 +31,7 @@ if sys.version_info < (3, 11):
     )
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-GROUPS = ("run", "watch", "sql", "load", "notebooks", "docs", "test", "delivery", "bench")
+GROUPS = ("run", "watch", "sql", "load", "otel", "notebooks", "docs", "test", "delivery", "bench")
 CAUSES = {
     "CERTIFICATE_VERIFY_FAILED": ": a certificate is not trusted (a proxy's? then set PIP_CERT to its file)",
     "No space left on device": ": the disk is full",

@@ -12,6 +12,7 @@ FACADE = {
     "ReceiversFirst": "clew.lab.receivers",
     "Busy": "clew.lab.busy",
     "Promise": "clew.lab.promise",
+    "ThreeWays": "clew.lab.ways.experiment",
     "check": "clew.lab.exercises",
     "SERVICES": "clew.stacks.services",
 }

@@ -7,7 +7,7 @@ tool=.clew/lock
 [ -x "$tool/bin/uv" ] || { python3 -m venv "$tool" && "$tool/bin/pip" install --quiet uv; }
 
 pinned=""
-for group in run watch sql notebooks docs test delivery load bench; do
+for group in run watch sql otel notebooks docs test delivery load bench; do
   # shellcheck disable=SC2086
   "$tool/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --no-header --no-annotate \

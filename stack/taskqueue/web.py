@@ -146,15 +146,18 @@ def health(request: Request) -> JSONResponse:
     return errors.problem(request, "SERVER_ERROR_NOT_READY", detail, headers=errors.retry_after(2), **found)
 
 
-def create_app(stage_router: APIRouter) -> ASGIApp:
-    """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware."""
+def create_app(stage_router: APIRouter, tracing: bool = False) -> ASGIApp:
+    """Build the ASGI application: the stage's own routes, the shared ones, problem+json errors, the middleware.
+
+    With `tracing`, FastAPI makes OpenTelemetry spans; without, it does not ask at each request whether they are wanted.
+    """
     logs.configure()
     metrics.watch_broker()
     app = errors.Application(
         title="Clew task queue",
         version="1.0.0",
         responses=errors.documented(500, 503),
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # asked at each request whether it is wanted
+        telemetry={"tracing": tracing, "operation_spans": False, "metrics": False, "logs": False},
     )
     app.include_router(stage_router, responses=errors.documented(400, 413, 415, 422))
     app.include_router(router)

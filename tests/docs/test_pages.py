@@ -36,6 +36,7 @@ PAGES = {
     "http": "reference/http/",
     "python": "reference/clew/",
     "seeing": "seeing/",
+    "ways": "seeing/three-ways/",
     "metrics": "seeing/metrics/",
     "hygiene": "seeing/hygiene/",
     "log-store": "seeing/log-store/",

@@ -1,7 +1,7 @@
-"""The notebooks, restarted and run from top to bottom: all as replay, and all on real stacks.
+"""The notebooks, restarted and run from top to bottom: all as replay, and all but one on real stacks.
 
-The first brings its stages up and down itself, as the last three do with stacks of their own. Between them they find
-their stages up, which are started once while the tests go up the ladder: that takes longer than most lessons.
+Those of ALONE bring their stages up and down themselves, or stacks of their own. The others find their stages up, which
+are started once while the tests go up the ladder: that takes longer than most lessons.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from clew.stacks.stack import all_stacks, stage_stack
 
 NOTEBOOKS = lessons.lessons()
 ALONE = lessons.lessons(["00", "07", "08", "09"])
+REPLAYED = lessons.lessons(["11"])  # tests/stages/test_ways.py runs its services, for fewer seconds
 ALWAYS_THE_SAME = ("lattice", "power-cut", "check", "check-2")  # recorded runs, and what is not about a run
-ON_STAGES = [path for path in NOTEBOOKS if path not in ALONE]
+ON_STAGES = [path for path in NOTEBOOKS if path not in ALONE + REPLAYED]
 
 
 def titles_up() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
+import wrong_headers
 import wrong_under_load
 
 from clew.lab.exercises import CHECKS, SENT, check
@@ -60,7 +61,7 @@ def test_solved_passes(name: str, variable: str, given: str, solved: str) -> Non
 
 def test_every_exercise_is_in_a_notebook() -> None:
     assert {parameters.values[0] for parameters in EXERCISES} == set(CHECKS)
-    assert len(EXERCISES) == 12
+    assert len(EXERCISES) == 13
 
 
 class Unfriendly:
@@ -103,7 +104,7 @@ def test_code_that_stops_is_told_as_such() -> None:
     def stops(*_: object, **__: object) -> None:
         raise SystemExit(3)
 
-    for name in set(CHECKS) - {"which", "rollout", "order", "orphans"}:
+    for name in set(CHECKS) - {"which", "rollout", "order", "orphans", "carry"}:
         told = check(name, stops)
         assert told.ok is False
         assert told.words == "Your code stopped with SystemExit: 3"
@@ -312,6 +313,7 @@ WRONG = {
         ("SELECT unnest(['t-lost', 't-lost', 't-other'])", "names t-lost twice"),
     ],
     **wrong_under_load.WRONG,
+    **wrong_headers.WRONG,
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from clew.cli import drills, leaks, load, many, mystery, operate, seeing, stage, swarm, tries
+from clew.cli import drills, leaks, load, many, mystery, operate, seeing, stage, swarm, tries, ways
 from clew.cli.options import mistyped
 from clew.cli.report import Reported
 from clew.core.errors import ClewError
@@ -20,7 +20,7 @@ from clew.show.commands import with_ports
 
 OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess swarm-"
 STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
-GROUPS = (stage, operate, seeing, load, many, drills, leaks, tries, mystery, swarm)
+GROUPS = (stage, operate, seeing, load, many, drills, leaks, ways, tries, mystery, swarm)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from clew.lab import exercises_of_layers, exercises_of_logs, exercises_of_systems
+from clew.lab import exercises_of_layers, exercises_of_logs, exercises_of_systems, exercises_of_ways
 from clew.lab.attempt import Unsolved, answer, items, require, shown
 from clew.lab.exercises_of_layers import SENT, TASK
 from clew.show.display import Words
@@ -145,4 +145,5 @@ CHECKS: dict[str, Callable[[Any], str]] = {
     **exercises_of_layers.CHECKS,
     **exercises_of_systems.CHECKS,
     **exercises_of_logs.CHECKS,
+    **exercises_of_ways.CHECKS,
 }

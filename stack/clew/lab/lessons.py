@@ -70,7 +70,9 @@ def require_packages() -> None:
         ClewError: they are not.
     """
     if importlib.util.find_spec("nbclient") is None:
-        raise ClewError("The notebooks' packages are not installed.", "python3 stack/bootstrap.py run sql notebooks")
+        raise ClewError(
+            "The notebooks' packages are not installed.", "python3 stack/bootstrap.py run sql otel notebooks"
+        )
 
 
 def run(names: Sequence[str], replay: bool, write: bool, say: Say) -> None:

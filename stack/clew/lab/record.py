@@ -31,6 +31,7 @@ from clew.lab.leaks import trial as leaking
 from clew.lab.leaks.judge import ANOTHERS
 from clew.lab.receivers import LiveRollout
 from clew.lab.recordings import FOLDER, Recording
+from clew.lab.ways import experiment
 from clew.show.display import Display
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, Say
@@ -66,6 +67,7 @@ def record(say: Say) -> list[Path]:
         write("two", {"runs": list(two_at_once(say))}, say),
         write("leaks", {"runs": list(leaks(say))}, say),
         write("crowds", {"runs": list(crowds(say))}, say),
+        write("ways", ways(say), say),
     ]
 
 
@@ -195,6 +197,19 @@ def crowds(say: Say) -> Iterator[Recording]:
         say(f"a crowd of {len(answers)} on stage {number}: {len(lines)} lines")
         kept = [{name: value for name, value in line.items() if name != "upstream"} for line in lines]
         yield {"stage": number, "answers": [asdict(answer) for answer in answers], "lines": kept}
+
+
+def ways(say: Say) -> dict[str, list[Any]]:
+    """Compare the three ways to carry an ID.
+
+    Raises:
+        ClewError: the comparison does not show what its page says.
+    """
+    found = experiment.all_ways(say)
+    for check in found.checks():
+        if check.ok is not True:
+            raise ClewError(f"{check.what}: {check.found}, expected {check.should}.", "make ways")
+    return found.to_json()
 
 
 def checked(entry: Recording) -> Recording:

@@ -13,8 +13,8 @@ from clew.core.errors import ClewError
 from clew.evidence.trace import Run
 
 FOLDER = Path(__file__).parent / "recordings"
-KINDS = ("stages", "lattice", "three-ids", "receivers", "trials", "leaks", "two", "crowds")
-WITHOUT_RUNS = ("receivers", "trials", "leaks", "two", "crowds")  # their entries are outcomes, and what was seen
+KINDS = ("stages", "lattice", "three-ids", "receivers", "trials", "leaks", "two", "crowds", "ways")
+WITH_RUNS = ("stages", "lattice", "three-ids")  # the entries of others are outcomes, and what was seen
 BESIDE = ("message", "log_diff", "data")  # what an entry has next to the run
 SHOWN_VERSIONS = ("python", "celery", "fastapi", "nginx", "redis-server")
 
@@ -33,7 +33,7 @@ def load(kind: str) -> Recording:
     try:
         recording = json.loads((FOLDER / f"{kind}.json").read_text())
         made_at, driver, versions, runs = (recording[key] for key in ("made_at", "driver", "versions", "runs"))
-        for entry in runs if kind not in WITHOUT_RUNS else []:
+        for entry in runs if kind in WITH_RUNS else []:
             run_of(entry)
     except OSError as error:
         raise ClewError(f"The recording {kind}.json cannot be read: {error.strerror}.", "make record") from None

@@ -12,7 +12,8 @@ VERBS = (
     "rolling-restart load down"
 )
 TARGETS = (
-    r"stage-\w+ two-\d try(-\d)? check-try hint-try mystery guess journey lattice doctor down drills? leaks swarm-\w+"
+    r"stage-\w+ two-\d try(-\d)? check-try hint-try mystery guess journey lattice doctor down drills? leaks ways "
+    r"swarm-\w+"
 )
 # Quoted where it has spaces; a mark after which the sentence goes on is not of it.
 VALUE = r"""('[^']*'|"[^"]*"|[^\s'",.?;)]|[,.?;](?=\S)|\.(?=$| [A-Z_]+=))*"""

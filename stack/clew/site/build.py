@@ -23,6 +23,7 @@ SOURCES = (
     "stack/kubernetes/**/*.yaml",
     "stack/kubernetes/*.sh",
     "stack/swarm/*",
+    "stack/ways/**/*.py",
     "stack/compose.yaml",
     "tests/questions/*.py",
     "Makefile",

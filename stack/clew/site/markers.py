@@ -20,6 +20,7 @@ from clew.show import svg
 from clew.site import (
     alerted,
     benched,
+    carried,
     docstrings,
     drawing,
     drilled,
@@ -240,6 +241,11 @@ class Markers:
     def alerts(self, part: str) -> str:
         """The recorded run of `make alerts`: `table` or `pictures`."""
         return {"table": alerted.table, "pictures": alerted.pictures}[part]()
+
+    def ways(self, part: str) -> str:
+        """Three ways to carry an ID, as recorded: `table`, `headers`, `line`, `waterfall` or `cost`."""
+        parts = {name: getattr(carried, name) for name in ("table", "headers", "line", "waterfall", "cost")}
+        return str(parts[part]())
 
     def python(self, package: str) -> str:
         """What people import from a package, from its docstrings."""

@@ -19,13 +19,25 @@ ENVIRONMENTS = ("development", "staging", "production")
 PREFIX = re.compile(r"[1-9][0-9]{1,2}")
 # The block of ten host ports of each kind of stack, counted from the first. Stage N has block N. Block 10 is left out:
 # port 8100 serves the documentation.
-BLOCKS = {"stage": 0, "try": 6, "mystery": 7, "strict": 8, "mix": 9, "drill": 11, "bench": 12, "leaks": 13, "swarm": 15}
+BLOCKS = {
+    "stage": 0,
+    "try": 6,
+    "mystery": 7,
+    "strict": 8,
+    "mix": 9,
+    "drill": 11,
+    "bench": 12,
+    "leaks": 13,
+    "ways": 14,
+    "swarm": 15,
+}
 # What is typed for a stack that is not a stage's.
 OF_KIND = {
     "try": "make try",
     "mystery": "make mystery",
     "drill": "make drill",
     "leaks": "make leaks",
+    "ways": "make ways",
     "swarm": "make swarm-status",
 }
 WITH_VERBS = ("try", "mystery")  # the kinds that take a stage's verbs: make try logs
@@ -238,11 +250,17 @@ def leaks_stack(prefix: str | None = None) -> Stack:
     return Stack("leaks", name, ROOT / ".clew" / f"{name}-stage", ports_of("leaks", prefix=prefix))
 
 
+def ways_stack(prefix: str | None = None) -> Stack:
+    """Return the stack that carries the ID in another way; whoever brings it up writes its folder."""
+    name = named("ways", prefix)
+    return Stack("ways", name, ROOT / ".clew" / f"{name}-stage", ports_of("ways", prefix=prefix))
+
+
 def all_stacks(prefix: str | None = None) -> list[Stack]:
     """Return every stack that may be up on these ports."""
     stages = [stage_stack(stage.number, prefix=prefix) for stage in ladder.STAGE_LIST]
     others = [lattice_stack(prefix), strict_stack(prefix), try_stack(prefix), mystery_stack(prefix)]
-    return [*stages, *others, drill_stack(prefix=prefix), leaks_stack(prefix)]
+    return [*stages, *others, drill_stack(prefix=prefix), leaks_stack(prefix), ways_stack(prefix)]
 
 
 def stacks_elsewhere() -> list[Stack]:
