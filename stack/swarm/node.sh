@@ -2,5 +2,5 @@
 # overlay2 needs /var/lib/docker to be a volume. The stages' `no-new-privileges` is set here for all containers, because
 # `docker stack deploy` ignores it.
 mount -o remount,rw /proc/sys
-rm -rf /run/docker.pid /run/docker /run/containerd
+rm -rf /run/docker.pid /run/docker.sock /run/docker /run/containerd
 exec dockerd --storage-driver=overlay2 --no-new-privileges --cgroup-parent="/$CGROUP"

@@ -66,6 +66,15 @@ def test_counts_of_a_service():
     assert cluster.counts("2/3 (max 1 per node)") == (2, 3)
 
 
+def test_a_task_counts_once_it_runs():
+    tasks = [
+        {"Name": "clew_celery-worker.1", "CurrentState": "Running 3 seconds ago"},
+        {"Name": "clew_celery-worker.2", "CurrentState": "Starting 3 seconds ago"},
+        {"Name": "clew_celery-worker-two.1", "CurrentState": "Running 3 seconds ago"},
+    ]
+    assert cluster.running(tasks, {"celery-worker": (2, 2)}) == {"celery-worker": (1, 2)}
+
+
 def test_lines_are_sorted_by_the_service_that_they_name():
     own = json.dumps({"service": "celery-worker-5", "message": "x"})
     assert cluster.by_service([own, "no JSON", "{}", "[1]", '"x"']) == {"celery-worker-5": [own]}

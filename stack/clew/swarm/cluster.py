@@ -140,7 +140,7 @@ class Cluster:
 
         def ready() -> bool:
             try:
-                last.update(self.replicas())
+                last.update(running(self.tasks(), self.replicas()))
             except ClewError:  # while managers elect a leader, nobody answers
                 return False
             return all(last.get(name, (0, 1))[0] >= last.get(name, (0, 1))[1] for name in services)
@@ -174,6 +174,15 @@ def counts(text: str) -> tuple[int, int]:
     """Return the two numbers of a text like `3/6` or `2/3 (max 1 per node)`."""
     running, _, wanted = text.split()[0].partition("/")
     return int(running), int(wanted)
+
+
+def running(tasks: Sequence[Mapping[str, Any]], replicas: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Return how many tasks of each service run that should, and how many should.
+
+    What Swarm counts itself includes tasks that are about to end, on a node that is drained.
+    """
+    names = [str(one["Name"]).partition(".")[0] for one in tasks if str(one["CurrentState"]).startswith("Running")]
+    return {name: (names.count(f"{NAME}_{name}"), wanted) for name, (_, wanted) in replicas.items()}
 
 
 def by_service(lines: Sequence[str]) -> dict[str, list[str]]:

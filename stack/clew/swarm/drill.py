@@ -76,7 +76,8 @@ class Course:
         self.per_second = per_second
         self.say = say
         self.rng = random.Random(f"swarm/{seed}")
-        self.plan = Plan(self.rng)
+        # Keys of their own for each run: the Swarm still knows those of an earlier one.
+        self.plan = Plan(random.Random(f"{seed}/{time.time()}"))
         self.sender = Sender(cluster.doors(), self.rng)
         self.steps: list[Step] = []
 
