@@ -238,6 +238,7 @@ def current() -> Cluster:
         raise ClewError("No Swarm of this checkout is up on these ports.", "make swarm-up")
     cluster = Cluster(swarm_stack(facts["stage"]), facts["yours"])
     if cluster.yours != bool(os.environ.get("DOCKER_HOST")):
-        there = "the Swarm that DOCKER_HOST named" if cluster.yours else "nodes on this machine"
-        raise ClewError(f"The Swarm that is up is {there}, and now DOCKER_HOST says otherwise.", "echo $DOCKER_HOST")
-    return cluster
+        if cluster.yours:
+            raise ClewError("The Swarm that is up is one of yours, and DOCKER_HOST is not set.", "export DOCKER_HOST=…")
+        raise ClewError("The Swarm that is up has its nodes here, and DOCKER_HOST is set.", "unset DOCKER_HOST")
+    return Cluster(swarm_stack(facts["stage"], cluster.doors()[0]), True) if cluster.yours else cluster
