@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clew.core.lines import Line, parse_line
 from clew.evidence import logs
@@ -124,3 +126,20 @@ def test_searching_finds_an_id_in_each_id_field() -> None:
     lines = [{**message_of("x"), field: "ID-1"} for field in ("request_id", "correlation_id", "task_id", "queue")]
 
     assert logs.with_id(lines, "ID-1") == lines[:3]
+
+
+WORD = st.sampled_from(["ID-1", "ID-12", "\u0049D-1", "no", "\u00e9", 'a "ID-1"'])
+JSON_LINE = st.builds(
+    lambda fields, ascii: json.dumps(fields, ensure_ascii=ascii),
+    st.fixed_dictionaries({"message": WORD}, optional={"ts": st.integers(0, 9), "task_id": WORD, "level": WORD}),
+    st.booleans(),
+)
+ODD_LINE = st.sampled_from(["", "  ", "no JSON ID-1", '{"ts": 3, "message": "\\u0049D-1"}', "2026/11/24 10:00:00 ID-1"])
+
+
+@given(
+    texts=st.dictionaries(st.sampled_from(["a", "b"]), st.lists(JSON_LINE | ODD_LINE, max_size=8)),
+    wanted=st.sampled_from(["ID-1", "ID-12", "no", "D-1", 'a "ID-1"', "\u00e9"]),
+)
+def test_a_search_finds_what_reading_everything_finds(texts: dict[str, list[str]], wanted: str) -> None:
+    assert logs.search(Logs(**texts), wanted) == logs.with_id(read(**texts), wanted)  # type: ignore[arg-type]

@@ -248,9 +248,8 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
     except ClewError as error:
         raise ClewError(error.message, stack.command("status")) from None
     began = time.monotonic()
-    lines = searched = [line for line in logs.read(driver) if only in (None, line["service"])]
-    if wanted:
-        lines = logs.with_id(searched, wanted)
+    found = logs.search(driver, wanted) if wanted else logs.read(driver)
+    lines = [line for line in found if only in (None, line["service"])]
     if as_json:
         terminal.data(lines)
         return
@@ -261,7 +260,8 @@ def show_logs(stage: str, wanted: str | None, service: str | None, as_json: bool
         terminal.say(
             f"{len(lines)} lines with {wanted} in {found_in} of 9 services, found in {seconds:.1f} s by one search"
         )
-        if not lines and (longer := logs.ids_that_begin_with(searched, wanted)):
+        searched = [] if lines else [line for line in logs.read(driver) if only in (None, line["service"])]
+        if longer := logs.ids_that_begin_with(searched, wanted):
             others = f", and {len(longer) - SHOWN_IDS} more" if len(longer) > SHOWN_IDS else ""
             terminal.say(
                 f"No line has exactly this ID. IDs that begin with it: {', '.join(longer[:SHOWN_IDS])}{others}."

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from clew.core.lines import Line, parse_line
 from clew.core.wait import wait_until
 from clew.stacks.drivers import Driver
-from taskqueue.contract import ID_FIELDS
+from taskqueue.contract import ID_FIELDS, VALID_ID
 
 
 def read(driver: Driver, since: float | None = None) -> list[Line]:
@@ -17,6 +17,23 @@ def read(driver: Driver, since: float | None = None) -> list[Line]:
     With `since` (seconds since the epoch), only lines that have that time or a later one.
     """
     return parsed(driver.logs(since), since)
+
+
+def search(driver: Driver, wanted: str) -> list[Line]:
+    """Return what `with_id` finds in all lines; only lines that can have the ID are parsed."""
+    if not VALID_ID.fullmatch(wanted):  # in JSON it may be written in another way
+        return with_id(read(driver), wanted)
+    lines = []
+    for service, texts in driver.logs().items():
+        for number, text in enumerate(texts):
+            if wanted in text or "\\u" in text:
+                line = parse_line(service, text)
+                if "ts" not in line:  # it has the time of the last line before it that has one
+                    earlier = (parse_line(service, before) for before in reversed(texts[:number]) if before.strip())
+                    line["ts"] = next((one["ts"] for one in earlier if "ts" in one), 0.0)
+                line["level"] = line.get("level") or "INFO"
+                lines.append(line)
+    return with_id(in_order(lines), wanted)
 
 
 def parsed(logs: Mapping[str, Iterable[str]], since: float | None = None) -> list[Line]:
