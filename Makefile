@@ -52,7 +52,7 @@ VERBS := up status send trace two check diff logs columns sql metrics reach mess
 # --- one stage: make stage-3 up trace ---------------------------------------------------------------------------------
 
 .PHONY: $(VERBS) down
-stage-%: ## choose a stage for the next seventeen: make stage-3 up trace
+stage-%: ## choose a stage for the commands below: make stage-3 up trace
 	@if [ "$(words $(filter-out stage-%,$(MAKECMDGOALS)))" = 0 ]; then \
 	  echo "No command given for stage $*."; echo "Next: make $@ up trace"; exit 2; fi
 
@@ -60,7 +60,7 @@ up: ## start its nine services (DRIVER=docker|local PORT=…)
 status: ## which of the nine services are ready
 send: ## send one request (ID=… TYPE=… DATA=…)
 trace: ## send one request, find its five hops in nine logs (ID=…)
-two: ## two requests at once: whose is each log line?
+two: ## two requests at once: which one is each log line from?
 check: ## compare a traced request with the truth table
 diff: ## the fix of the stage, in the source and in the logs
 logs: ## all nine logs in time order (ID=… SERVICE=…)
@@ -113,7 +113,7 @@ alerts: run-packages ## an alert fires as IDs are lost, and resolves (RECORD=1)
 leaks: run-packages ## 50 requests at once: does a line have another's ID?
 	@$(CLEW) leaks
 
-ways: otel-packages ## an ID carried in three ways, compared by running
+ways: otel-packages ## run three ways to carry an ID, and compare them
 	@$(CLEW) ways
 
 bench: bench-packages ## speed compared, in turns, in one run (NAME=… ROUNDS=… RECORD=1)
@@ -149,7 +149,7 @@ mystery: run-packages ## is something wrong with this stack? (SEED=7 LEVEL=2 HIN
 classroom: run-packages ## the scores of several players side by side (DIR=scores)
 	@$(CLEW) classroom
 
-mysteries: test-packages ## a script solves thirty mysteries, and a table tells
+mysteries: test-packages ## a script solves thirty mysteries and prints a table
 	@CLEW_ALL_MYSTERIES=1 .venv/bin/python -m pytest -q tests/stages/test_mystery.py
 
 guess: run-packages ## what is wrong? (WRONG=yes LAYER=… CAUSE=… FIX=1)
@@ -176,11 +176,11 @@ SWARM := swarm-up swarm-status swarm-trace swarm-scale swarm-update swarm-drain 
 swarm-up: ## a stage on three nodes, containers here (NODES=3 STAGE=3)
 swarm-status: ## its nodes, and what runs where
 swarm-trace: ## send one request, find its five hops on three nodes (ID=…)
-swarm-scale: ## have so many of them (WORKERS=6 APIS=6)
+swarm-scale: ## set how many workers and API servers run (WORKERS=6 APIS=6)
 swarm-update: ## roll out another stage while requests run (STAGE=5)
 swarm-drain: ## take everything off a node (NODE=2)
 swarm-kill: ## end a node at once (NODE=3)
-swarm-restore: ## have a drained or killed node work again (NODE=3)
+swarm-restore: ## bring a drained or killed node back (NODE=3)
 swarm-autoscale: ## workers by how many tasks wait (WORKERS=6 SECONDS=120)
 swarm-drill: ## all of that under load: what was lost? (SEED=7 RATE=20)
 swarm-down: ## remove the nodes and all that is on them
@@ -272,7 +272,7 @@ test-packages:
 help: ## the main targets
 	@echo "make stage-3 up trace   start nine services, send one request, show its trail"
 	@echo "make stage-3 diff       the fix of stage 3, in the source and in the logs"
-	@echo "make stage-0 up two     two people at once: whose is each log line?"
+	@echo "make stage-0 up two     two requests at once: which one is each log line from?"
 	@echo "make try-3              fix the third layer yourself, on a running stack"
 	@echo "make mystery SEED=7     is something wrong with this stack? find out"
 	@echo "make journey            where the ID is kept and lost on all six stages"

@@ -90,7 +90,7 @@ def scale(workers: int | None, apis: int | None) -> None:
     """Have so many workers and API servers."""
     wanted = {name: count for name, count in ((WORKER, workers), (API, apis)) if count is not None}
     if not wanted:
-        raise ClewError("Scale what?", "make swarm-scale WORKERS=6 APIS=6")
+        raise ClewError("Neither WORKERS nor APIS was given.", "make swarm-scale WORKERS=6 APIS=6")
     seconds = control.scale(current(), wanted)
     told = ", ".join(f"{count} × {name}" for name, count in wanted.items())
     terminal.out.print(f"{told}, ready after {seconds:.1f} s.")

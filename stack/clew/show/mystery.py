@@ -21,8 +21,8 @@ TOOLS = (
     ("give up", "make mystery SHOW=1"),
 )
 IDS = (
-    "An ID is 1 to 128 letters, digits, full stops, underscores and hyphens. One that is not is replaced with a new "
-    "one, and that is right."
+    "An ID is 1 to 128 letters, digits, full stops, underscores and hyphens. Any other is replaced with a new one, "
+    "which is correct."
 )
 QUESTIONS = {
     "detect": "Is something wrong with this stack?",
@@ -35,8 +35,8 @@ QUESTIONS = {
 def begin(seed: int, level: int, url: str, folder: str, files: Sequence[str], notes: Sequence[str] = ()) -> None:
     """Print what the mystery is and what a learner has."""
     sentence(
-        f"Mystery {seed}, level {level}. Nine services run at {url}, as on stage 5. With some of these stacks "
-        "something is wrong, with some nothing. You have the logs and requests of your own."
+        f"Mystery {seed}, level {level}. Nine services run at {url}, as on stage 5. Some of these stacks have "
+        "a fault, some have none. You have the logs and requests of your own."
     )
     for note in notes:
         sentence(with_ports(note))
