@@ -27,8 +27,9 @@ publish() { # TAG OPTION...
 printf %s "$TOKEN" | docker login "$REGISTRY" --username "$ACTOR" --password-stdin
 docker buildx create --use # the default builder cannot attach what --sbom and --provenance make
 publish "$version" stack
+base=$image@$digest
 for folder in stages/*/; do
     stage=$(basename "$folder")
     publish "$version-$stage" --file stack/kubernetes/Dockerfile \
-        --build-arg "STACK=$image:$version" --build-arg "STAGE=$stage" .
+        --build-arg "STACK=$base" --build-arg "STAGE=$stage" .
 done

@@ -23,6 +23,9 @@ TRIED = {
     ("LPUSH", "low-tried", "no message"): ("api", "worker", "operator"),
     ("LRANGE", "low-tried", "0", "0"): ("worker", "operator"),
     ("RPOP", "low-tried"): ("worker", "operator"),
+    ("LMOVE", "low-tried", "low-tried", "LEFT", "RIGHT"): ("worker", "operator"),
+    ("LMPOP", "1", "low-tried", "LEFT"): ("worker", "operator"),
+    ("DUMP", "low-tried"): ("worker", "operator"),
     ("LLEN", "low-tried"): ("api", "worker", "flower", "operator"),
     ("HGETALL", "ledger:tasks"): ("api", "worker", "operator"),
     ("GET", KEY_OF_A_CLIENT): ("api", "operator"),
@@ -32,6 +35,8 @@ TRIED = {
     ("CONFIG", "GET", "maxmemory"): ("metrics", "operator"),
     ("CONFIG", "SET", "maxmemory", "256mb"): ("operator",),
     ("KEYS", "*"): ("operator",),
+    ("SCAN", "0"): ("operator",),
+    ("CLIENT", "PAUSE", "1"): ("operator",),
     ("ACL", "LIST"): ("operator",),
     ("CLIENT", "KILL", "ID", "999999999"): ("operator",),
 }

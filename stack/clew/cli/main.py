@@ -18,8 +18,6 @@ from clew.core.paths import STAGES, shown
 from clew.show import terminal
 from clew.show.commands import with_ports
 
-OF_STACKS = "stage- journey lattice doctor down drill leaks try check-try hint-try mystery guess swarm-"
-STACK_COMMANDS = tuple(f"make {target}" for target in OF_STACKS.split())
 GROUPS = (stage, operate, seeing, load, many, drills, leaks, ways, tries, mystery, swarm)
 
 

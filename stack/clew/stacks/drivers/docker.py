@@ -144,9 +144,9 @@ class DockerDriver:
         with ThreadPoolExecutor() as pool:
             return {name: [] for name in SERVICES} | dict(zip(found, pool.map(lines, found), strict=True))
 
-    def execute(self, service: str, *command: str) -> str:
+    def execute(self, service: str, *command: str, seconds: float = 60) -> str:
         """Return what a command prints inside of a service's container."""
-        return self._docker("exec", self._container(service).id, *command)
+        return self._docker("exec", self._container(service).id, *command, seconds=seconds)
 
     def execute_outside(self, *command: str) -> str:
         """Return what a command prints in a container that belongs to no stack; it is removed afterwards."""
@@ -164,7 +164,8 @@ class DockerDriver:
         service = FLOWER if what == "web" else REDIS
         key = (self.stack.state, role, what)
         if key not in _passwords or time.monotonic() - _passwords[key][1] > PASSWORD_SECONDS:
-            _passwords[key] = (self.execute(service, "cat", f"/secrets/{role}/{what}-password"), time.monotonic())
+            password = self.execute(service, "cat", f"/secrets/{role}/{what}-password", seconds=5)
+            _passwords[key] = password, time.monotonic()
         return _passwords[key][0]
 
     def kill(self, service: str) -> None:
