@@ -396,3 +396,11 @@ def test_a_request_for_which_the_stack_was_too_busy_is_sent_again(monkeypatch: p
 
     lines = [line("routes", one) for one in ("A", "own-1", "own-3", "stranger")]
     assert Seen(2, found, lines).handed_on("routes") == ["A", "own-3", "stranger"]
+
+
+def test_a_message_that_a_worker_had_to_send_counts_only_where_nobody_had_tried_to() -> None:
+    gone = {"message": "Sent again: its message is gone", "task_id": "t"}
+    tried = {"message": "Message not sent, a worker will send it: timed out", "task_id": "t"}
+    assert seen_module._sent_again([gone], ["t"])
+    assert not seen_module._sent_again([gone], ["another"])
+    assert not seen_module._sent_again([tried, gone], ["t"])

@@ -23,6 +23,7 @@ from clew.core.lines import Line
 from clew.core.wait import wait_until
 from clew.evidence import logs
 from clew.load.scenarios import Scenario, require_loopback
+from clew.stacks import lifecycle
 from clew.stacks.drivers import Driver, driver_of
 from clew.stacks.services import WORKERS
 from clew.stacks.stack import Stack
@@ -59,27 +60,28 @@ def run(stack: Stack, scenario: Scenario, seconds: float, say: Callable[[str], N
     """Send a scenario's requests to a stack that is up, and look for their IDs in the workers' logs.
 
     Raises:
-        ClewError: Locust is not installed, the stack is not up, nothing could be sent, or nothing was acknowledged.
+        ClewError: Locust is not installed, the stack is not up or in use, or nothing could be sent or was acknowledged.
     """
     require_loopback(stack.url)
     if importlib.util.find_spec("locust") is None:
         raise ClewError("Locust is not installed.", "python3 stack/bootstrap.py run load")
     driver = driver_of(stack)
     plan = scenario.due(seconds)
-    folder = stack.state / "load"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps(plan))
-    began = time.time()
-    attack(stack, folder, seconds, lambda page: say(f"{len(plan):,} requests in {seconds:g} s; live page: {page}"))
-    outcomes = [json.loads(line) for line in (folder / "requests.jsonl").read_text().splitlines()]
-    acknowledged = {one["id"] for one in outcomes if one["status"] == 201}
-    if not acknowledged:
-        raise ClewError(f"None of {len(plan)} requests was accepted; see {folder}.", stack.command("status"))
-    drain(stack)
-    counted = count(scenario.name, seconds, len(plan), outcomes, in_workers(driver, began, acknowledged), folder)
-    (folder / "result.json").write_text(json.dumps(counted.to_json(), indent=1) + "\n")
-    return counted
+    with lifecycle.reserved(stack):
+        folder = stack.state / "load"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(json.dumps(plan))
+        began = time.time()
+        attack(stack, folder, seconds, lambda page: say(f"{len(plan):,} requests in {seconds:g} s; live page: {page}"))
+        outcomes = [json.loads(line) for line in (folder / "requests.jsonl").read_text().splitlines()]
+        acknowledged = {one["id"] for one in outcomes if one["status"] == 201}
+        if not acknowledged:
+            raise ClewError(f"None of {len(plan)} requests was accepted; see {folder}.", stack.command("status"))
+        drain(stack)
+        counted = count(scenario.name, seconds, len(plan), outcomes, in_workers(driver, began, acknowledged), folder)
+        (folder / "result.json").write_text(json.dumps(counted.to_json(), indent=1) + "\n")
+        return counted
 
 
 def attack(stack: Stack, folder: Path, seconds: float, started: Callable[[str], None]) -> None:

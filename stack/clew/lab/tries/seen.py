@@ -324,8 +324,10 @@ def _have_no_message(stack: Stack, tasks: Sequence[str], deadline: Deadline) -> 
 
 
 def _sent_again(lines: Sequence[Line], tasks: Sequence[str]) -> bool:
-    """Tell whether a worker has sent the message of one of these tasks because there was none."""
-    return any(line["message"] == "Sent again: its message is gone" and line.get("task_id") in tasks for line in lines)
+    """Tell whether a worker has sent the message of one of these tasks because nobody had tried to send one."""
+    tried = {line.get("task_id") for line in lines if str(line["message"]).startswith("Message not sent")}
+    again = {line.get("task_id") for line in lines if line["message"] == "Sent again: its message is gone"}
+    return bool(again & set(tasks) - tried)
 
 
 @contextlib.contextmanager
