@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
+from clew.cli import swarm as cli
 from clew.core.errors import ClewError
+from clew.core.processes import Result
 from clew.drills.account import Account
 from clew.drills.model import Attempt, Request
-from clew.swarm import cluster, control, drill, nodes
+from clew.swarm import autoscale, cluster, control, drill, nodes
 from clew.swarm.autoscale import Decision, Rules, decide
 from taskqueue.contract import HOPS
 
@@ -98,6 +101,75 @@ def test_without_a_swarm_every_command_says_what_starts_one(monkeypatch):
     with pytest.raises(ClewError, match="No Swarm") as error:
         cluster.current()
     assert error.value.next_step == "make swarm-up"
+
+
+class Fake(cluster.Cluster):
+    """A Swarm whose managers give the next of some answers; None stands for no leader."""
+
+    def __init__(self, yours, *answers):
+        super().__init__(cluster.swarm_stack(3), yours)
+        object.__setattr__(self, "answers", list(answers))
+        object.__setattr__(self, "asked", [])
+
+    def docker(self, *arguments, seconds=60):
+        self.asked.append(" ".join(arguments))
+        answer = self.answers.pop(0)
+        return Result(1, "", "no leader") if answer is None else Result(0, answer, "")
+
+
+@pytest.mark.parametrize(
+    ("yours", "host", "next_step"), [(False, "ssh://vm-a", "unset DOCKER_HOST"), (True, "", "export DOCKER_HOST=…")]
+)
+def test_the_nodes_of_another_engine_are_not_forgotten(monkeypatch, tmp_path, yours, host, next_step):
+    monkeypatch.setattr("clew.stacks.stack.STATE", tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", host)
+    monkeypatch.setattr(nodes, "remove", lambda stack: pytest.fail("asked the wrong engine"))
+    stack = cluster.swarm_stack(3)
+    cluster.note(stack, {"stage": 3, "yours": yours})
+    with pytest.raises(ClewError, match="The Swarm that is up") as error:
+        control.down()
+    assert error.value.next_step == next_step
+    assert cluster.noted(stack) == {"stage": 3, "yours": yours}
+
+
+@pytest.mark.parametrize("yours", [True, False])
+@pytest.mark.parametrize("node", ["vm-a", "id1"])
+def test_the_node_with_redis_is_never_drained(yours, node):
+    swarm = Fake(yours, "id1 vm-a\n")
+    with pytest.raises(ClewError, match=f"{node} has Redis"):
+        control.drain(swarm, node)
+    assert swarm.asked == ["node ls --filter node.label=clew.redis --format {{.ID}} {{.Hostname}}"]
+
+
+def test_a_node_of_your_own_swarm_is_restored_by_its_name(monkeypatch):
+    waited = []
+    monkeypatch.setattr(cluster.Cluster, "wait_ready", lambda self, services: 0.0)
+    monkeypatch.setattr(cluster.Cluster, "wait_answers", lambda self, doors: waited.extend(doors))
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0)
+    nodes_seen = "ready active 192.0.2.7\nready drain 192.0.2.8\ndown active 192.0.2.9\n"
+    swarm = Fake(True, "vm-b\n", "down\n", None, "ready\n", "id1\nid2\nid3\n", nodes_seen)
+    control.restore(swarm, cli.named(swarm, "vm-b"))
+    assert swarm.asked[0] == "node update --availability active vm-b"
+    assert waited == ["http://192.0.2.7:80"]
+
+
+def test_a_node_is_named_by_its_number_here_and_by_its_name_on_your_own_swarm():
+    assert cli.named(Fake(False), "2") == "node-2"
+    for yours, node, what in ((False, "vm-a", "number"), (True, None, "name")):
+        with pytest.raises(ClewError, match=f"must be the {what} of a node") as error:
+            cli.named(Fake(yours), node)
+        assert error.value.next_step == "make swarm-status"
+
+
+def test_autoscaling_goes_on_after_a_moment_without_a_leader(monkeypatch):
+    answer = httpx.Response(200, json={"waiting": 21}, request=httpx.Request("GET", "http://x"))
+    monkeypatch.setattr(httpx, "get", lambda url, **how: answer)
+    monkeypatch.setattr(cluster.Cluster, "doors", lambda self: ["http://x"])
+    one = json.dumps({"Name": "clew_celery-worker", "Replicas": "1/1"})
+    swarm = Fake(False, None, one, None, one, "")
+    look = next(autoscale.control(swarm, RULES, 5, every=0))
+    assert (look.waiting, look.before, look.after) == (21, 1, 2)
+    assert swarm.answers == [] and swarm.asked[-1] == "service scale --detach clew_celery-worker=2"
 
 
 def test_the_stack_of_a_swarm_has_its_stage_and_ports_of_its_own(monkeypatch):

@@ -132,8 +132,9 @@ def kill(node: str | None) -> None:
 @NODE
 def restore(node: str | None) -> None:
     """Have a node work again that was drained or killed."""
-    number = numbered(node)
-    terminal.out.print(f"Node {number} works again after {control.restore(current(), number):.1f} s.")
+    cluster = current()
+    name = named(cluster, node)
+    terminal.out.print(f"{name} works again after {control.restore(cluster, name):.1f} s.")
 
 
 @swarm.command(name="autoscale")
@@ -197,7 +198,7 @@ def numbered(node: str | None) -> int:
         ClewError: it is not one.
     """
     if node is None or not node.isdecimal():
-        raise ClewError(f"NODE is {node!r}; it must be the number of a node.", "make swarm-kill NODE=3")
+        raise ClewError(f"NODE is {node!r}; it must be the number of a node.", "make swarm-status")
     return int(node)
 
 
@@ -207,9 +208,11 @@ def named(cluster: Cluster, node: str | None) -> str:
     Raises:
         ClewError: none was named.
     """
-    if cluster.yours and node:
-        return node
-    return f"node-{numbered(node)}"
+    if not cluster.yours:
+        return f"node-{numbered(node)}"
+    if not node:
+        raise ClewError("NODE is not set; it must be the name of a node of your Swarm.", "make swarm-status")
+    return node
 
 
 COMMANDS: tuple[Any, ...] = (swarm,)

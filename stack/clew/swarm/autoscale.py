@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import httpx
 
+from clew.core.errors import ClewError
 from clew.swarm.cluster import WORKER, Cluster
 
 SLOTS = 4  # tasks that a worker runs at once
@@ -65,13 +66,13 @@ def control(cluster: Cluster, rules: Rules, seconds: float, every: float = 2.0) 
         try:
             found = httpx.get(f"{cluster.doors()[0]}/api/v1/queues", timeout=5, trust_env=False).raise_for_status()
             waiting = int(found.json()["waiting"])
-        except (httpx.HTTPError, KeyError, ValueError):
-            time.sleep(every)  # nobody knows, so nothing is changed
+            _, workers = cluster.replicas()[WORKER]
+            decision = decide(waiting, workers, calm, rules)
+            if decision.workers != workers:
+                cluster.ask("service", "scale", "--detach", f"clew_{WORKER}={decision.workers}")
+        except (httpx.HTTPError, ClewError, LookupError, ValueError):
+            time.sleep(every)  # nobody knows, or no manager leads: nothing is changed
             continue
-        _, workers = cluster.replicas()[WORKER]
-        decision = decide(waiting, workers, calm, rules)
         calm = decision.calm
-        if decision.workers != workers:
-            cluster.ask("service", "scale", "--detach", f"clew_{WORKER}={decision.workers}")
         yield Look(at, waiting, workers, decision.workers)
         time.sleep(every)

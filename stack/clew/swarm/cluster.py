@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,12 +105,12 @@ class Cluster:
     # --- front doors
 
     def doors(self) -> list[str]:
-        """Return the address of nginx on each node that runs."""
+        """Return the address of nginx on each node that runs, and on a Swarm of yours is not drained."""
         if self.yours:
             ids = self.ask("node", "ls", "--quiet").split()
-            form = "{{.Status.State}} {{.Status.Addr}}"
-            lines = self.ask("node", "inspect", "--format", form, *ids).splitlines()
-            return [f"http://{line.split()[1]}:80" for line in lines if line.startswith("ready")]
+            form = "{{.Status.State}} {{.Spec.Availability}} {{.Status.Addr}}"
+            lines = [line.split() for line in self.ask("node", "inspect", "--format", form, *ids).splitlines()]
+            return [f"http://{address}:80" for state, use, address in lines if state == "ready" and use != "drain"]
         return [self.door(number) for number, runs in nodes.existing(self.stack).items() if runs]
 
     def door(self, number: int) -> str:
@@ -139,14 +139,11 @@ class Cluster:
         last: dict[str, tuple[int, int]] = {}
 
         def ready() -> bool:
-            try:
-                last.update(running(self.tasks(), self.replicas()))
-            except ClewError:  # while managers elect a leader, nobody answers
-                return False
+            last.update(running(self.tasks(), self.replicas()))
             return all(last.get(name, (0, 1))[0] >= last.get(name, (0, 1))[1] for name in services)
 
         try:
-            return wait_until(ready, seconds, "the Swarm", "make swarm-status", every=LOOK_SECONDS)
+            return wait_for(ready, "the Swarm", seconds)
         except ClewError as error:
             late = [f"{name} {last[name][0]}/{last[name][1]}" for name in services if name in last]
             told = ", ".join(late) or "no service was seen"
@@ -165,9 +162,25 @@ class Cluster:
             return not waiting
 
         try:
-            return wait_until(all_answer, seconds, "the front doors", "make swarm-status", every=LOOK_SECONDS)
+            return wait_for(all_answer, "the front doors", seconds)
         except ClewError as error:
             raise ClewError(f"{error.message.rstrip('.')} {', '.join(waiting)}.", error.next_step) from None
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> float:
+    """Wait until a condition is true that asks the Swarm; return how many seconds that took.
+
+    Raises:
+        ClewError: it was not true in time.
+    """
+
+    def is_so() -> bool:
+        try:
+            return condition()
+        except ClewError:  # while managers elect a leader, nobody answers
+            return False
+
+    return wait_until(is_so, seconds, what, "make swarm-status", every=LOOK_SECONDS)
 
 
 def counts(text: str) -> tuple[int, int]:
@@ -236,9 +249,19 @@ def current() -> Cluster:
     facts = noted(swarm_stack(0))
     if not facts:
         raise ClewError("No Swarm of this checkout is up on these ports.", "make swarm-up")
+    require_same_engine(facts)
     cluster = Cluster(swarm_stack(facts["stage"]), facts["yours"])
-    if cluster.yours != bool(os.environ.get("DOCKER_HOST")):
-        if cluster.yours:
-            raise ClewError("The Swarm that is up is one of yours, and DOCKER_HOST is not set.", "export DOCKER_HOST=…")
-        raise ClewError("The Swarm that is up has its nodes here, and DOCKER_HOST is set.", "unset DOCKER_HOST")
-    return Cluster(swarm_stack(facts["stage"], cluster.doors()[0]), True) if cluster.yours else cluster
+    return Cluster(swarm_stack(facts["stage"], *cluster.doors()[:1]), True) if cluster.yours else cluster
+
+
+def require_same_engine(facts: Mapping[str, Any]) -> None:
+    """Make sure that docker asks where the Swarm is that was noted: on this machine, or where DOCKER_HOST says.
+
+    Raises:
+        ClewError: it does not.
+    """
+    host = os.environ.get("DOCKER_HOST")
+    if facts["yours"] and not host:
+        raise ClewError("The Swarm that is up is one of yours, and DOCKER_HOST is not set.", "export DOCKER_HOST=…")
+    if host and not facts["yours"]:
+        raise ClewError(f"The Swarm that is up has its nodes here, and DOCKER_HOST is {host}.", "unset DOCKER_HOST")

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from clew import ladder, provision
 from clew.core.errors import ClewError
 from clew.core.files import write_whole
-from clew.core.wait import wait_until
 from clew.stacks import lifecycle
 from clew.stacks.drivers import Say
 from clew.stacks.stack import Stack
@@ -20,7 +19,6 @@ from clew.swarm.cluster import (
     API,
     FLOWER,
     IN_ORDER,
-    LOOK_SECONDS,
     NAME,
     NGINX,
     READY_SECONDS,
@@ -30,7 +28,9 @@ from clew.swarm.cluster import (
     current,
     note,
     noted,
+    require_same_engine,
     swarm_stack,
+    wait_for,
 )
 
 REPLICATED = (API, WORKER, REDIS, FLOWER)
@@ -197,7 +197,7 @@ def update(cluster: Cluster, stage: int, registry: str, say: Say) -> tuple[Clust
             state[:] = cluster.ask("service", "inspect", "--format", form, name).split(maxsplit=1)
             return bool(state) and state[0] in ("completed", "paused", "rollback_completed", "rollback_paused")
 
-        wait_until(over, 2 * READY_SECONDS, f"the update of {service}", "make swarm-status", every=LOOK_SECONDS)
+        wait_for(over, f"the update of {service}", 2 * READY_SECONDS)
         if state[0] != "completed":
             raise ClewError(f"{service} was not updated: {' '.join(state)}.", "make swarm-status")
     cluster.wait_ready(IN_ORDER)
@@ -211,15 +211,17 @@ def drain(cluster: Cluster, node: str) -> float:
     Raises:
         ClewError: it is the node that has Redis, which cannot run elsewhere.
     """
-    if not cluster.yours and node == f"node-{nodes.WITH_REDIS}":
-        raise ClewError(f"{node} has Redis and its data: nothing would be accepted.", "make swarm-drain NODE=2")
+    labelled = ["--filter", "node.label=clew.redis", "--format", "{{.ID}} {{.Hostname}}"]
+    if node in cluster.ask("node", "ls", *labelled).split():
+        other = "docker node ls" if cluster.yours else "make swarm-drain NODE=2"
+        raise ClewError(f"{node} has Redis and its data: nothing would be accepted.", other)
     began = time.monotonic()
     cluster.ask("node", "update", "--availability", "drain", node)
 
     def empty() -> bool:
         return all(task["Node"] != node for task in cluster.tasks())
 
-    wait_until(empty, READY_SECONDS, f"{node} to be empty", "make swarm-status", every=LOOK_SECONDS)
+    wait_for(empty, f"{node} to be empty")
     cluster.wait_ready(REPLICATED)
     return time.monotonic() - began
 
@@ -238,9 +240,7 @@ def kill(cluster: Cluster, number: int) -> dict[str, float]:
     began = time.monotonic()
     nodes.kill(cluster.stack, number)
     took = {}
-    wait_until(
-        lambda: cluster.leader() not in (None, node), READY_SECONDS, "a leader", "make swarm-status", every=LOOK_SECONDS
-    )
+    wait_for(lambda: cluster.leader() not in (None, node), "a leader")
     if before == node:
         took["new leader"] = time.monotonic() - began
 
@@ -251,29 +251,30 @@ def kill(cluster: Cluster, number: int) -> dict[str, float]:
         left = {task["Name"].split(".")[0] for task in cluster.tasks() if task["Node"] == node}
         return left <= {f"{NAME}_{NGINX}"}
 
-    wait_until(
-        noticed, READY_SECONDS, f"the Swarm to notice that {node} is down", "make swarm-status", every=LOOK_SECONDS
-    )
+    wait_for(noticed, f"the Swarm to notice that {node} is down")
     took["noticed"] = time.monotonic() - began
     if number == nodes.WITH_REDIS:
         return took
-    wait_until(elsewhere, READY_SECONDS, f"the tasks of {node} to move", "make swarm-status", every=LOOK_SECONDS)
+    wait_for(elsewhere, f"the tasks of {node} to move")
     cluster.wait_ready(REPLICATED)
     took["replaced"] = time.monotonic() - began
     return took
 
 
-def restore(cluster: Cluster, number: int) -> float:
-    """Have a node work again that was killed or drained; Swarm moves nothing back to it by itself."""
+def restore(cluster: Cluster, node: str) -> float:
+    """Have a node work again that was killed or drained; Swarm moves nothing back to it automatically."""
     began = time.monotonic()
-    node = f"node-{number}"
     if not cluster.yours:
+        number = int(node.removeprefix("node-"))
         require_own(cluster, number)
         if not nodes.existing(cluster.stack)[number]:
             nodes.start(cluster.stack, number)
     cluster.ask("node", "update", "--availability", "active", node)
+    if cluster.yours:
+        state = ["node", "inspect", "--format", "{{.Status.State}}", node]
+        wait_for(lambda: cluster.ask(*state).strip() == "ready", f"{node} to be ready")
     cluster.wait_ready(REPLICATED)
-    cluster.wait_answers([cluster.door(number)])
+    cluster.wait_answers(cluster.doors() if cluster.yours else [cluster.door(number)])
     return time.monotonic() - began
 
 
@@ -295,13 +296,19 @@ def has_nodes_here() -> bool:
 
 
 def down() -> bool:
-    """Remove the stack from your Swarm, or the nodes that were made here; return whether there was anything."""
+    """Remove the stack from your Swarm, or the nodes that were made here; return whether there was anything.
+
+    Raises:
+        ClewError: DOCKER_HOST names another engine than at `make swarm-up`.
+    """
     stack = swarm_stack(0)
     with lifecycle.only_one(stack), lifecycle.undisturbed():
         facts = noted(stack)
+        if facts:
+            require_same_engine(facts)
         there = bool(facts)
         if facts.get("yours"):
-            current().ask("stack", "rm", NAME)
+            Cluster(stack, True).ask("stack", "rm", NAME)
         else:
             there = nodes.remove(stack)
         for path in stack.state.iterdir():

@@ -25,7 +25,7 @@ from clew.drills.settle import states_at
 from clew.evidence import client, logs
 from clew.stacks.drivers import Say
 from clew.swarm import control, nodes
-from clew.swarm.cluster import API, IN_ORDER, READY_SECONDS, WORKER, Cluster, answers, by_service
+from clew.swarm.cluster import API, IN_ORDER, READY_SECONDS, WORKER, Cluster, answers, by_service, wait_for
 from taskqueue.contract import HOPS
 
 NAME = "swarm"
@@ -113,9 +113,9 @@ class Course:
             self.step(f"scale to {count} workers and {count} API servers", partial(self.scale, count))
         self.step(f"update from stage {FROM_STAGE} to stage {TO_STAGE}", self.update)
         self.step(f"drain node {DRAINED}", lambda: control.drain(self.cluster, f"node-{DRAINED}"))
-        self.step(f"restore node {DRAINED}", lambda: control.restore(self.cluster, DRAINED))
+        self.step(f"restore node {DRAINED}", lambda: control.restore(self.cluster, f"node-{DRAINED}"))
         self.step(f"kill node {KILLED}, which leads", lambda: control.kill(self.cluster, KILLED))
-        self.step(f"restore node {KILLED}", lambda: control.restore(self.cluster, KILLED))
+        self.step(f"restore node {KILLED}", lambda: control.restore(self.cluster, f"node-{KILLED}"))
         self.end()
 
     def lose_redis(self) -> None:
@@ -159,9 +159,7 @@ def run(cluster: Cluster, seed: int, per_second: float, say: Say) -> Result:
     doubts: list[str] = []
     say("Scaling to 1 worker and 1 API server.")
     course.scale(1)
-    wait_until(
-        lambda: counted_running(cluster) == {WORKER: 1, API: 1}, READY_SECONDS, "the others to end", "make swarm-status"
-    )
+    wait_for(lambda: counted_running(cluster) == {WORKER: 1, API: 1}, "the others to end")
     began = time.time()
     try:
         course.all_steps()
