@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import httpx
 import pytest
+import yaml
 
 from clew.cli import swarm as cli
 from clew.core.errors import ClewError
@@ -159,6 +161,62 @@ def test_a_node_is_named_by_its_number_here_and_by_its_name_on_your_own_swarm():
         with pytest.raises(ClewError, match=f"must be the {what} of a node") as error:
             cli.named(Fake(yours), node)
         assert error.value.next_step == "make swarm-status"
+
+
+@pytest.mark.parametrize("yours", [True, False])
+@pytest.mark.parametrize("works", [True, False])
+def test_of_the_secrets_only_flower_s_stays_and_its_port_is_for_this_machine(monkeypatch, tmp_path, yours, works):
+    monkeypatch.setattr("clew.stacks.stack.STATE", tmp_path)
+    monkeypatch.setattr(cluster.Cluster, "wait_ready", lambda self, services: 0.0)
+    monkeypatch.setattr(cluster.Cluster, "wait_answers", lambda self, doors: 0.0)
+    monkeypatch.setattr(cluster.Cluster, "doors", lambda self: [])
+    swarm = Fake(yours, *(["id1\n"] if yours else []), "" if works else None)
+    shared = nodes.shared(swarm.stack)
+    shared.mkdir(parents=True)
+    seen = []
+    ask = cluster.Cluster.ask
+    monkeypatch.setattr(
+        cluster.Cluster, "ask", lambda self, *words: (seen.extend(shared.glob("secrets/*")), ask(self, *words))[1]
+    )
+    with contextlib.nullcontext() if works else pytest.raises(ClewError, match="docker stack deploy"):
+        control._deploy(swarm, "sha256:1", print)
+    assert {control.WEB_PASSWORD, "api-redis-password"} <= {path.name for path in seen}
+    assert [path.name for path in shared.iterdir()] == ["stack.yaml"]
+    kept = [path for path in swarm.stack.state.iterdir() if path != shared]
+    assert [(path.name, path.stat().st_mode & 0o777) for path in kept] == [(control.WEB_PASSWORD, 0o600)] * works
+    assert (
+        "5555" in str(yaml.safe_load((shared / "stack.yaml").read_text())["services"]["flower"].get("ports"))
+    ) != yours
+
+
+@pytest.mark.parametrize(
+    ("found", "next_step"),
+    [
+        ({}, "make swarm-down"),
+        ({1: True, 2: False, 3: False}, "make swarm-restore NODE=2"),
+        ({1: True, 2: True, 3: True}, "docker exec {node-3} docker info"),
+        (None, "docker info"),
+    ],
+)
+def test_a_failing_status_never_says_to_ask_for_the_status(monkeypatch, found, next_step):
+    stack = cluster.swarm_stack(0)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(cluster, "noted", lambda stack: {"stage": 3, "yours": found is None})
+    monkeypatch.setattr(nodes, "existing", lambda stack: found)
+    monkeypatch.setattr(nodes, "execute", lambda *words, **more: Result(1, "", "no leader"))
+    if found is None:
+        monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+        monkeypatch.setattr(cluster, "run", lambda *words, **more: Result(1, "", "no leader"))
+    with pytest.raises(ClewError, match="docker node ls") as error:
+        cli.status.callback(as_json=False)
+    assert error.value.next_step == next_step.replace("{node-3}", nodes.node_name(stack, 3))
+
+
+def test_a_node_that_is_killed_twice_can_be_restored(monkeypatch):
+    monkeypatch.setattr(nodes, "run", lambda *words, **more: Result(1, "is not running", ""))
+    with pytest.raises(ClewError, match="Node 3 could not be killed: is not running") as error:
+        nodes.kill(cluster.swarm_stack(3), 3)
+    assert error.value.next_step == "make swarm-restore NODE=3"
 
 
 def test_autoscaling_goes_on_after_a_moment_without_a_leader(monkeypatch):

@@ -15,7 +15,8 @@ from clew.show import drills as words
 from clew.show import terminal
 from clew.stacks.drivers import Driver
 from clew.swarm import autoscale, control, drill, nodes
-from clew.swarm.cluster import API, WORKER, Cluster, current
+from clew.swarm.cluster import API, WORKER, Cluster, current, repair, running
+from clew.swarm.cluster import NAME as STACK
 
 REGISTRY = click.option("--registry", envvar="CLEW_REGISTRY", default="", help="Where several machines pull from.")
 STAGE = click.option("--stage", envvar="CLEW_STAGE", type=click.IntRange(0, 5), default=3, show_default=True)
@@ -56,10 +57,14 @@ def up(count: int, stage: int, registry: str, as_json: bool) -> None:
 @as_json
 def status(as_json: bool) -> None:
     """Print the nodes, the services and where each task runs; exit 1 when a task is missing."""
-    cluster = current()
-    machines = cluster.rows("node", "ls")
-    replicas = cluster.replicas()
-    tasks = cluster.tasks()
+    try:
+        cluster = current()
+        machines = cluster.rows("node", "ls")
+        tasks = cluster.tasks()
+        replicas = running(tasks, cluster.replicas())
+    except ClewError as error:
+        again = error.next_step == "make swarm-status"
+        raise ClewError(error.message, repair("info") if again else error.next_step) from None
     if as_json:
         terminal.data({"nodes": machines, "replicas": replicas, "tasks": tasks})
     else:
@@ -68,9 +73,10 @@ def status(as_json: bool) -> None:
             terminal.out.print(f"{node['Hostname']:<10} {told}", markup=False)
         for task in sorted(tasks, key=lambda one: str(one["Name"])):
             terminal.out.print(f"{task['Name']:<44} {task['Node']:<10} {task['CurrentState']}", markup=False)
-    late = [f"{name} {running}/{wanted}" for name, (running, wanted) in replicas.items() if running < wanted]
+    late = {name: f"{name} {run}/{wanted}" for name, (run, wanted) in replicas.items() if run < wanted}
     if late:
-        raise ClewError(f"Not all tasks run: {', '.join(late)}.", "make swarm-status")
+        question = f"service ps --no-trunc {STACK}_{next(iter(late))}"
+        raise ClewError(f"Not all tasks run: {', '.join(late.values())}.", repair(question))
 
 
 @swarm.command()

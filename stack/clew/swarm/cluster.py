@@ -254,6 +254,19 @@ def current() -> Cluster:
     return Cluster(swarm_stack(facts["stage"], *cluster.doors()[:1]), True) if cluster.yours else cluster
 
 
+def repair(question: str) -> str:
+    """Return what to type when `make swarm-status` itself failed: restore a node that is down, else ask docker."""
+    stack = swarm_stack(0)
+    if noted(stack).get("yours"):
+        return f"docker {question}"
+    found = nodes.existing(stack)
+    if not found:
+        return "make swarm-down"
+    if down := [number for number, runs in found.items() if not runs]:
+        return f"make swarm-restore NODE={down[0]}"
+    return f"docker exec {nodes.node_name(stack, nodes.first_leader(len(found)))} docker {question}"
+
+
 def require_same_engine(facts: Mapping[str, Any]) -> None:
     """Make sure that docker asks where the Swarm is that was noted: on this machine, or where DOCKER_HOST says.
 

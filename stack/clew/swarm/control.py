@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from clew import ladder, provision
@@ -56,7 +58,7 @@ def up(stage: int, count: int, registry: str, say: Say) -> tuple[Cluster, dict[s
             raise ClewError(f"NODES is {count}; it must be 1 to {nodes.MOST_NODES}.", "make swarm-up NODES=3")
         if facts := noted(stack):
             raise ClewError(f"A Swarm with stage {facts['stage']} is up already.", "make swarm-down")
-        stack.state.mkdir(parents=True, exist_ok=True)
+        nodes.shared(stack).mkdir(parents=True, exist_ok=True)
         provision.ensure_compose(say)
         began = time.monotonic()
         image = images.build_stage(stage, say)
@@ -87,7 +89,7 @@ def _start_nodes(cluster: Cluster, stage: int, count: int, say: Say) -> None:
     say(f"Starting {count} nodes, each a container with an engine of its own")
     everyone = range(1, count + 1)
     with ThreadPoolExecutor() as pool:
-        saving = pool.submit(images.save, [images.stage_image(stage)], stack.state)
+        saving = pool.submit(images.save, [images.stage_image(stage)], nodes.shared(stack))
         nodes.create(stack, count)
         loading = pool.submit(nodes.load, stack, everyone, saving.result())
         _form(stack, count)
@@ -140,11 +142,10 @@ def _deploy(cluster: Cluster, image: str, say: Say) -> None:
     """Write the stack file and its secrets, deploy them, and wait until everything is ready."""
     stack = cluster.stack
     described = stackfile.stack_file(image, stack.compose_environment)
-    path = stack.state / "stack.yaml"
+    if cluster.yours:  # a port in mode host is open on every interface of its node
+        del described["services"][FLOWER]["ports"]
+    path = nodes.shared(stack) / "stack.yaml"
     write_whole(path, stackfile.text_of(described))
-    (stack.state / "secrets").mkdir(mode=0o700, exist_ok=True)
-    for name in described["secrets"]:
-        write_whole(stack.state / "secrets" / name, secrets.token_hex(24))
     if cluster.yours:
         first = cluster.ask("node", "ls", "--quiet", "--filter", "node.label=clew.redis").split()
         if not first:
@@ -154,12 +155,25 @@ def _deploy(cluster: Cluster, image: str, say: Say) -> None:
     say("Deploying the stack")
     file = str(path) if cluster.yours else f"{nodes.SHARED}/{path.name}"
     resolve = ["--with-registry-auth"] if cluster.yours else ["--resolve-image", "never"]
-    cluster.ask("stack", "deploy", "--detach=true", *resolve, "--compose-file", file, NAME)
-    for name in described["secrets"]:
-        if name != WEB_PASSWORD:  # a person logs in to Flower; nobody needs the others again
-            (stack.state / "secrets" / name).unlink()
+    with _secrets(stack, described["secrets"]):
+        cluster.ask("stack", "deploy", "--detach=true", *resolve, "--compose-file", file, NAME)
     cluster.wait_ready((*REPLICATED, NGINX))
     cluster.wait_answers(cluster.doors())
+
+
+@contextlib.contextmanager
+def _secrets(stack: Stack, names: Iterable[str]) -> Iterator[None]:
+    """Keep new secrets next to the stack file until it is deployed; only Flower's stays: a person logs in there."""
+    folder = nodes.shared(stack) / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        for name in names:
+            write_whole(folder / name, secrets.token_hex(24))
+        yield
+        (folder / WEB_PASSWORD).chmod(0o600)
+        (folder / WEB_PASSWORD).replace(stack.state / WEB_PASSWORD)
+    finally:
+        shutil.rmtree(folder)
 
 
 def scale(cluster: Cluster, wanted: dict[str, int]) -> float:
@@ -182,8 +196,9 @@ def update(cluster: Cluster, stage: int, registry: str, say: Say) -> tuple[Clust
         image = _on_yours(cluster, stage, registry, image)
     else:
         say("Loading the image into the nodes")
-        archive = images.save([images.stage_image(stage)], cluster.stack.state)
-        nodes.load(cluster.stack, [number for number, runs in nodes.existing(cluster.stack).items() if runs], archive)
+        archive = images.save([images.stage_image(stage)], nodes.shared(cluster.stack))
+        running = [number for number, runs in nodes.existing(cluster.stack).items() if runs]
+        nodes.load(cluster.stack, running, archive, "make swarm-status")
     began = time.monotonic()
     for service in IN_ORDER:
         say(f"Updating {service}")

@@ -22,7 +22,7 @@ MOST_NODES = 5  # each has a front door among the stack's ten ports
 MANAGERS = 3
 WITH_REDIS = 1
 LABEL = "clew.swarm"
-SHARED = "/srv/clew"  # in a node: the stack's state folder, which has the images and the stack file
+SHARED = "/srv/clew"  # in a node: the folder `shared`
 ENGINE_SECONDS = 60
 CAPABILITIES = ("NET_ADMIN", "SYS_ADMIN", "NET_RAW", "MKNOD", "SYS_PTRACE")
 UNCONFINED = ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined")
@@ -36,6 +36,11 @@ def mark(stack: Stack) -> str:
 
 def node_name(stack: Stack, number: int) -> str:
     return f"{mark(stack)}-node-{number}"
+
+
+def shared(stack: Stack) -> Path:
+    """Return the folder that the nodes see, with the images and the stack file."""
+    return stack.state / "shared"
 
 
 def managers(count: int) -> range:
@@ -64,7 +69,7 @@ def run_command(stack: Stack, number: int, address: str) -> list[str]:
         *(f"--security-opt={one}" for one in UNCONFINED),
         "--env=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1", f"--env=CGROUP={mark(stack)}",
         "--volume=/sys/fs/cgroup:/sys/fs/cgroup", f"--volume={name}:/var/lib/docker",
-        f"--volume={stack.state}:{SHARED}:ro",
+        f"--volume={shared(stack)}:{SHARED}:ro",
         *(f"--publish={port}" for port in ports),
         NODE_IMAGE,
     ]  # fmt: skip
@@ -125,7 +130,7 @@ def existing(stack: Stack) -> dict[int, bool]:
     """
     form = "{{.Names}} {{.State}}"
     listed = ["docker", "ps", "--all", "--filter", f"label={LABEL}={mark(stack)}", "--format", form]
-    lines = _ok(run(listed, 30), "The nodes cannot be seen").splitlines()
+    lines = _ok(run(listed, 30), "The nodes cannot be seen", "docker info").splitlines()
     found = dict(line.split() for line in lines)
     return {int(name.rpartition("-")[2]): state == "running" for name, state in sorted(found.items())}
 
@@ -137,12 +142,14 @@ def execute(stack: Stack, number: int, command: Sequence[str], seconds: float = 
 
 def kill(stack: Stack, number: int) -> None:
     """End a node at once, with everything that runs on it, as when a machine loses its power."""
-    _ok(run(["docker", "kill", node_name(stack, number)], 30), f"Node {number} could not be killed")
+    done = run(["docker", "kill", node_name(stack, number)], 30)
+    _ok(done, f"Node {number} could not be killed", f"make swarm-restore NODE={number}")
 
 
 def start(stack: Stack, number: int) -> None:
     """Start a node that was killed."""
-    _ok(run(["docker", "start", node_name(stack, number)], 60), f"Node {number} could not be started")
+    name = node_name(stack, number)
+    _ok(run(["docker", "start", name], 60), f"Node {number} could not be started", f"docker logs {name}")
     wait_engine(stack, number)
 
 
@@ -175,21 +182,21 @@ def _remove_cgroups(stack: Stack) -> None:
     run([*sweep, "sh", "-c", script, "sh", mark(stack)], 60)
 
 
-def load(stack: Stack, numbers: Sequence[int], archive: Path) -> None:
+def load(stack: Stack, numbers: Sequence[int], archive: Path, next_step: str = "make swarm-down") -> None:
     """Load images into nodes, all at the same time.
 
     Raises:
-        ClewError: a node could not.
+        ClewError: a node could not; it has `next_step`.
     """
     command = ["docker", "load", "--quiet", f"--input={SHARED}/{archive.name}"]
     with ThreadPoolExecutor(len(numbers)) as pool:
         for done in pool.map(lambda number: execute(stack, number, command, 300), numbers):
-            _ok(done, "A node could not load the images")
+            _ok(done, "A node could not load the images", next_step)
 
 
-def _ok(done: Result, problem: str) -> str:
+def _ok(done: Result, problem: str, next_step: str = "make swarm-down") -> str:
     if done.code != 0:
-        raise ClewError(f"{problem}: {tail(done.errors or done.output)}", "make swarm-down")
+        raise ClewError(f"{problem}: {tail(done.errors or done.output)}", next_step)
     return done.output
 
 
@@ -207,7 +214,8 @@ def logs(stack: Stack) -> list[str]:
             disk = f"--volume={node_name(stack, number)}:/disk:ro"
             command = ["docker", "run", "--rm", "--network=none", disk, NODE_IMAGE, "sh", "-c", reading.format("/disk")]
             done = run(command, 120, separate=True)
-        lines += [unwrapped(line) for line in _ok(done, f"The logs of node {number} cannot be read").splitlines()]
+        read = _ok(done, f"The logs of node {number} cannot be read", "make swarm-status")
+        lines += [unwrapped(line) for line in read.splitlines()]
     return lines
 
 
