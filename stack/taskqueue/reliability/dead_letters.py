@@ -96,7 +96,7 @@ def requeue(letter_id: str) -> dict[str, Any]:
     else:
         raw = base64.b64decode(letter["content"])
         if not _requeue_message(
-            keys=[DEAD_LETTERS_KEY, MESSAGES, letter["queue"]], args=[letter_id, raw], client=broker.client
+            keys=[DEAD_LETTERS_KEY, MESSAGES], args=[letter_id, raw, letter["queue"]], client=broker.client
         ):
             raise KeyError(letter_id)
     extra = {name: letter[name] for name in ("queue", "task_id", "correlation_id")}
