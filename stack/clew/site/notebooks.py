@@ -77,10 +77,11 @@ def _output(output: dict[str, Any]) -> tuple[str, str]:
     else:
         text = html.escape("".join(data.get("text/plain", output.get("text", ""))).rstrip("\n"))
         shown = _one_line(f'<pre tabindex="0">{text}</pre>')
+    # Search leads to what was written, not to what a run has printed: the index is a third of a first load.
     facts = {key for key in output.get("metadata", {}).get("clew", {}) if key != "replay"}
     if facts:
-        return f'<details class="output"><summary>What it showed</summary>{shown}</details>', style
-    return f'<div class="output">{shown}</div>', style
+        return f'<details class="output" data-search-exclude><summary>What it showed</summary>{shown}</details>', style
+    return f'<div class="output" data-search-exclude>{shown}</div>', style
 
 
 def _one_line(text: str) -> str:
